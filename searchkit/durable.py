@@ -1,0 +1,88 @@
+"""Durable writes: the only place that replaces a file on disk; it knows nothing of what it writes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from searchkit.errors import DiskFull
+
+__all__ = ["disk_full_guard", "fsync_folder", "replace_file", "write_bytes", "write_text"]
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames, creations and deletions inside a folder survive a power cut."""
+    if os.name == "nt":
+        return
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def disk_full_guard(what: Path | str) -> Iterator[None]:
+    """Turn "no space left" and "quota exceeded" into DiskFull that names what was being written.
+
+    Raises:
+        DiskFull: the device is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DiskFull(
+                f"no space left while writing {what}", hint="free some space, then run the same command again"
+            ) from error
+        raise
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file whole or not at all: temporary file, fsync, rename, fsync of the folder.
+
+    Yields:
+        A binary file open for writing in the same folder; it becomes ``path`` when the block ends without
+        an exception, otherwise it is removed and ``path`` is as it was.
+
+    Raises:
+        DiskFull: the device is full.
+    """
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with disk_full_guard(path):
+            with os.fdopen(fd, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            fsync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file's content durably.
+
+    Raises:
+        DiskFull: the device is full.
+    """
+    with replace_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Replace a file's content durably, as UTF-8.
+
+    Raises:
+        DiskFull: the device is full.
+    """
+    write_bytes(path, content.encode())
