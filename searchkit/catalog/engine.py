@@ -1,0 +1,163 @@
+"""Opens the catalog's database: connection settings, schema check, upgrade with a backup first.
+
+It knows the schema's revision but no table; SQLite only needs the file's name.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from searchkit.durable import disk_full_guard, fsync_folder
+from searchkit.errors import CatalogCorrupt, DiskFull, LibraryError, LibraryLocked, LibraryTooNew
+from searchkit.migrations import HEAD, REVISIONS
+
+__all__ = ["begin_read", "begin_write", "check_schema", "open_engine", "revision_of"]
+
+_BUSY_TIMEOUT_S = 30
+
+
+def open_engine(path: Path) -> Engine:
+    """An engine on a SQLite catalog: write-ahead log, full sync, foreign keys, explicit transactions."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # The driver's own BEGIN would leave DDL outside of transactions; ours does not.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("begin_mode", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+@contextmanager
+def begin_read(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees one consistent state of the catalog.
+
+    Raises:
+        CatalogCorrupt: the file is damaged.
+    """
+    with _named_errors(engine), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def begin_write(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes; it waits for another writer and commits when the block ends.
+
+    Raises:
+        CatalogCorrupt: the file is damaged.
+        DiskFull: the device is full; nothing of the transaction stays.
+        LibraryLocked: another process has been writing for too long.
+    """
+    with _named_errors(engine), engine.connect() as connection:
+        connection = connection.execution_options(begin_mode="IMMEDIATE")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def _named_errors(engine: Engine) -> Iterator[None]:
+    path = engine.url.database
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig)
+        if "full" in reason:
+            raise DiskFull(
+                f"no space left while writing {path}", hint="free some space and try again"
+            ) from error
+        if "locked" in reason:
+            raise LibraryLocked(
+                f"another process is writing to {path}", hint="wait until it has finished, then try again"
+            ) from error
+        if "readonly" in reason or "unable to open" in reason:
+            raise LibraryError(
+                f"{path}: {reason}", hint="check the permissions of the library's folder"
+            ) from error
+        if "malformed" in reason or "disk I/O" in reason:
+            raise _corrupt(path, reason) from error
+        raise
+    except DatabaseError as error:
+        reason = str(error.orig)
+        if "malformed" in reason or "not a database" in reason or "corrupt" in reason:
+            raise _corrupt(path, reason) from error
+        raise
+
+
+def _corrupt(path: str | None, reason: str) -> CatalogCorrupt:
+    folder = Path(path or ".").parent
+    backups = sorted((folder / "backups").glob("catalog-*.sqlite"))
+    hint = (
+        f"restore a backup: cp '{backups[-1]}' '{path}'"
+        if backups
+        else f"move '{folder}' away and index again; your media files are not touched"
+    )
+    return CatalogCorrupt(f"the catalog {path} is damaged: {reason}", hint=hint)
+
+
+def revision_of(engine: Engine) -> str | None:
+    """The schema revision that a database has; None for an empty one."""
+    with begin_read(engine) as connection:
+        tables = {
+            row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'")
+        }
+        if "alembic_version" not in tables:
+            if tables - {"sqlite_sequence"}:
+                raise _corrupt(engine.url.database, "it holds tables but no schema revision")
+            return None
+        row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return None if row is None else str(row[0])
+
+
+def check_schema(engine: Engine, path: Path) -> Path | None:
+    """Bring a database to the newest schema, after copying an older one to ``backups/``.
+
+    Returns:
+        The backup's path when an upgrade took place.
+
+    Raises:
+        LibraryTooNew: a later version of searchkit wrote it.
+        CatalogCorrupt: the file is damaged.
+    """
+    revision = revision_of(engine)
+    if revision == HEAD:
+        return None
+    if revision is not None and revision not in REVISIONS:
+        raise LibraryTooNew(
+            f"{path} was written by a later version of searchkit (schema {revision}, this one knows {HEAD})",
+            hint="pip install --upgrade searchkit",
+        )
+    backup = None if revision is None else _back_up(path, revision)
+    from searchkit.migrations import upgrade  # alembic takes half a second to import: only when it is needed
+
+    with disk_full_guard(path), begin_write(engine) as connection:
+        upgrade(connection)
+    return backup
+
+
+def _back_up(path: Path, revision: str) -> Path:
+    folder = path.parent / "backups"
+    folder.mkdir(exist_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    backup = folder / f"catalog-{revision}-{stamp}.sqlite"
+    partial = backup.with_suffix(".tmp")
+    with disk_full_guard(backup):
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(partial)) as target:
+            source.backup(target)
+        partial.replace(backup)
+        fsync_folder(folder)
+    return backup

@@ -1,0 +1,64 @@
+"""Column types that SQLite and PostgreSQL read alike: paths that need not be UTF-8, and times in UTC."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from sqlalchemy import BigInteger, Dialect, Integer, String, Text
+from sqlalchemy.types import TypeDecorator
+
+__all__ = ["BigId", "PathText", "UtcTime", "decode_path", "encode_path"]
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+_ESCAPES = re.compile(r"\\(\\|x([0-9a-f]{2}))")
+
+
+def encode_path(path: str) -> str:
+    r"""Text that any database holds for a path: bytes that are not UTF-8 become ``\xNN``, ``\`` doubles."""
+    escaped = path.replace("\\", "\\\\")
+    return "".join(
+        f"\\x{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else char for char in escaped
+    )
+
+
+def decode_path(stored: str) -> str:
+    """The path that ``encode_path`` was given."""
+    if "\\" not in stored:
+        return stored
+    return _ESCAPES.sub(lambda m: chr(0xDC00 + int(m[2], 16)) if m[2] else "\\", stored)
+
+
+class PathText(TypeDecorator[str]):
+    """A path as text; names that are not UTF-8 (surrogate escapes) survive the round trip."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Escape what a database cannot hold."""
+        return None if value is None else encode_path(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Undo the escapes."""
+        return None if value is None else decode_path(value)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment, stored as ISO 8601 text in UTC so that text order is time order in every database."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Refuse naive times; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a stored time needs a time zone, got {value!r}")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        """An aware time in UTC."""
+        return None if value is None else datetime.fromisoformat(value)
