@@ -48,7 +48,7 @@ class SegmentState(StrEnum):
 
 
 class EmbeddingState(StrEnum):
-    """READY: segments of this content are found. FAILED: the last try failed; older segments stay. SKIPPED: no media."""
+    """READY: found by searches. FAILED: the last try failed, older segments stay. SKIPPED: not media."""
 
     READY = "ready"
     FAILED = "failed"

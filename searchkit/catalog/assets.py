@@ -1,0 +1,211 @@
+"""Verbs on roots, assets and their embeddings: what is known of the files, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from searchkit.catalog.tables import Asset, Embedding, EmbeddingState, Root, Segment
+from searchkit.catalog.types import encode_path
+from searchkit.types import Modality
+
+__all__ = [
+    "FileError",
+    "KnownAsset",
+    "delete_assets",
+    "ensure_root",
+    "failures",
+    "insert_asset",
+    "known_assets",
+    "move_asset",
+    "roots",
+    "set_embedding",
+    "touch_asset",
+    "under",
+    "update_asset",
+]
+
+CHUNK = 500
+"""Ids in one statement; databases bound the number of parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAsset:
+    """What the catalog knows of a file, with what became of it in one space (None: never tried there)."""
+
+    id: int
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    content_hash: str | None
+    state: EmbeddingState | None
+    embedded_hash: str | None
+    recipe: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileError:
+    """A file that could not be indexed: its path, why, and when it was last tried."""
+
+    path: str
+    reason: str
+    at: datetime
+
+
+def under(path: str) -> ColumnElement[bool]:
+    """Matches an asset that is at ``path`` or below it."""
+    prefix = encode_path(path.rstrip("/"))
+    # The range [prefix/, prefix0) is the folder's content: "0" is the character after "/".
+    return or_(
+        Asset.path == path,
+        and_(_raw_path() >= f"{prefix}/", _raw_path() < f"{prefix}0"),
+    )
+
+
+def _raw_path() -> ColumnElement[str]:
+    from sqlalchemy import Text, type_coerce
+
+    return type_coerce(Asset.path, Text)
+
+
+def roots(connection: Connection) -> list[str]:
+    """The paths that were asked to be indexed, sorted."""
+    return sorted(connection.scalars(select(Root.path)))
+
+
+def ensure_root(connection: Connection, path: str) -> int:
+    """The root that covers a path, made when none does; roots below a new one are merged into it."""
+    rows = {row.path: row.id for row in connection.execute(select(Root.id, Root.path))}
+    covering = [root for root in rows if path == root or path.startswith(root.rstrip("/") + "/")]
+    if covering:
+        return rows[min(covering, key=len)]
+    inserted = connection.execute(
+        insert(Root).values(path=path, added_at=datetime.now(UTC)).returning(Root.id)
+    )
+    root_id = int(inserted.scalar_one())
+    below = [rows[root] for root in rows if root.startswith(path.rstrip("/") + "/")]
+    if below:
+        connection.execute(update(Asset).where(Asset.root_id.in_(below)).values(root_id=root_id))
+        connection.execute(delete(Root).where(Root.id.in_(below)))
+    return root_id
+
+
+def known_assets(connection: Connection, space_id: int, scopes: Sequence[str]) -> dict[str, KnownAsset]:
+    """Assets at or below the given paths, by path, with their state in a space."""
+    if not scopes:
+        return {}
+    rows = connection.execute(
+        select(
+            Asset.id,
+            Asset.path,
+            Asset.size_bytes,
+            Asset.mtime_ns,
+            Asset.content_hash,
+            Embedding.state,
+            Embedding.content_hash.label("embedded_hash"),
+            Embedding.recipe,
+            Embedding.error,
+        )
+        .outerjoin(Embedding, and_(Embedding.asset_id == Asset.id, Embedding.space_id == space_id))
+        .where(or_(*(under(scope) for scope in scopes)))
+    )
+    return {
+        row.path: KnownAsset(
+            row.id,
+            row.path,
+            row.size_bytes,
+            row.mtime_ns,
+            row.content_hash,
+            None if row.state is None else EmbeddingState(row.state),
+            row.embedded_hash,
+            row.recipe,
+            row.error,
+        )
+        for row in rows
+    }
+
+
+def insert_asset(connection: Connection, *, root_id: int, path: str, values: Mapping[str, Any]) -> int:
+    """Add an asset; ``values`` are columns of ``assets``. Returns its key."""
+    inserted = connection.execute(
+        insert(Asset)
+        .values(root_id=root_id, path=path, added_at=datetime.now(UTC), **values)
+        .returning(Asset.id)
+    )
+    return int(inserted.scalar_one())
+
+
+def update_asset(connection: Connection, asset_id: int, values: Mapping[str, Any]) -> None:
+    """Set columns of an asset."""
+    connection.execute(update(Asset).where(Asset.id == asset_id).values(**values))
+
+
+def touch_asset(connection: Connection, asset_id: int, *, size_bytes: int, mtime_ns: int) -> None:
+    """Note a file's new stat when its content is the one that is known."""
+    update_asset(connection, asset_id, {"size_bytes": size_bytes, "mtime_ns": mtime_ns})
+
+
+def move_asset(connection: Connection, asset_id: int, *, root_id: int, path: str, mtime_ns: int) -> None:
+    """Give an asset a new path; its id, tags and vectors stay."""
+    update_asset(connection, asset_id, {"root_id": root_id, "path": path, "mtime_ns": mtime_ns})
+
+
+def set_embedding(
+    connection: Connection,
+    asset_id: int,
+    space_id: int,
+    *,
+    state: EmbeddingState,
+    content_hash: str | None,
+    recipe: str,
+    error: str | None = None,
+) -> None:
+    """Record what became of an asset's content in a space."""
+    values = {
+        "state": state.value,
+        "content_hash": content_hash,
+        "recipe": recipe,
+        "error": error,
+        "updated_at": datetime.now(UTC),
+    }
+    statement = upsert(Embedding).values(asset_id=asset_id, space_id=space_id, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["asset_id", "space_id"], set_=values))
+
+
+def failures(connection: Connection, space_id: int | None = None) -> list[FileError]:
+    """Files whose last try failed, by path; of one space or of all."""
+    statement = (
+        select(Asset.path, Embedding.error, Embedding.updated_at)
+        .join(Asset, Asset.id == Embedding.asset_id)
+        .where(Embedding.state == EmbeddingState.FAILED.value)
+        .order_by(Asset.path)
+    )
+    if space_id is not None:
+        statement = statement.where(Embedding.space_id == space_id)
+    return [FileError(row.path, row.error or "", row.updated_at) for row in connection.execute(statement)]
+
+
+def delete_assets(connection: Connection, asset_ids: Iterable[int]) -> None:
+    """Remove assets that have no segments left; their tags and embeddings go with them."""
+    ids = list(asset_ids)
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK]
+        connection.execute(
+            delete(Asset).where(
+                Asset.id.in_(part), ~select(Segment.id).where(Segment.asset_id == Asset.id).exists()
+            )
+        )
+
+
+def count_by_modality(connection: Connection) -> dict[Modality, int]:
+    """How many assets there are of each modality."""
+    rows = connection.execute(
+        select(Asset.modality, func.count()).where(Asset.modality.is_not(None)).group_by(Asset.modality)
+    )
+    return {Modality(modality): count for modality, count in rows}

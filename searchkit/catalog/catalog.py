@@ -1,0 +1,78 @@
+"""A catalog as an object: a database with the newest schema, and its transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from searchkit.catalog.engine import begin_read, begin_write, check_schema, open_engine
+from searchkit.errors import CatalogCorrupt
+
+__all__ = ["CATALOG_FILE", "Catalog"]
+
+CATALOG_FILE = "catalog.sqlite"
+
+
+class Catalog:
+    """An open catalog; safe to use from several threads."""
+
+    def __init__(self, engine: Engine, *, backup: Path | None = None) -> None:
+        self._engine = engine
+        self.backup = backup
+
+    @classmethod
+    def open(cls, folder: Path) -> Catalog:
+        """Open the catalog of a library's folder, made when it is new, upgraded when it is old.
+
+        An older catalog is copied to ``backups/`` before it is changed (``backup`` holds the copy's path).
+
+        Raises:
+            LibraryTooNew: a later version of searchkit wrote it.
+            CatalogCorrupt: the file is damaged.
+            DiskFull: the device is full.
+        """
+        path = folder / CATALOG_FILE
+        engine = open_engine(path)
+        try:
+            return cls(engine, backup=check_schema(engine, path))
+        except BaseException:
+            engine.dispose()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one consistent state."""
+        with begin_read(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes, committed when the block ends.
+
+        Raises:
+            DiskFull: the device is full; nothing of the transaction stays.
+            LibraryLocked: another process has been writing for too long.
+        """
+        with begin_write(self._engine) as connection:
+            yield connection
+
+    def check_integrity(self) -> None:
+        """Have the database check its own file.
+
+        Raises:
+            CatalogCorrupt: the file is damaged.
+        """
+        with self.read() as connection:
+            rows = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+        if rows != ["ok"]:
+            raise CatalogCorrupt(
+                f"{self._engine.url.database} is damaged: {rows[0]}",
+                hint="restore the newest file of backups/",
+            )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()

@@ -1,0 +1,195 @@
+"""Verbs on segments: the steps of the record walk, and the join of hits with what the catalog knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
+
+from searchkit.catalog.tables import Asset, Collection, Embedding, Segment, SegmentState
+from searchkit.types import Modality
+
+__all__ = [
+    "NewSegment",
+    "SegmentRow",
+    "count_ready",
+    "delete_segments",
+    "insert_pending",
+    "join",
+    "mark_asset_deleting",
+    "mark_ready",
+    "ready_ids",
+    "unsettled",
+]
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class NewSegment:
+    """A segment about to be recorded; ``text`` is the passage of a text asset."""
+
+    asset_id: int
+    collection_id: int
+    ordinal: int
+    start_s: float | None
+    end_s: float | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A segment that searches find, joined with its asset."""
+
+    segment_id: int
+    asset_id: int
+    path: str
+    modality: Modality
+    encoded_as: Modality
+    ordinal: int
+    start_s: float | None
+    end_s: float | None
+    text: str | None
+    mime: str | None
+
+
+def insert_pending(connection: Connection, segments: Sequence[NewSegment]) -> list[int]:
+    """Add segments whose vectors are not stored yet; returns their ids in order."""
+    ids: list[int] = []
+    for segment in segments:
+        inserted = connection.execute(
+            insert(Segment).returning(Segment.id),
+            {
+                "asset_id": segment.asset_id,
+                "collection_id": segment.collection_id,
+                "state": SegmentState.PENDING.value,
+                "ordinal": segment.ordinal,
+                "start_s": segment.start_s,
+                "end_s": segment.end_s,
+                "text": segment.text,
+            },
+        )
+        ids.append(int(inserted.scalar_one()))
+    return ids
+
+
+def mark_ready(connection: Connection, asset_id: int, space_id: int) -> None:
+    """Let searches find an asset's PENDING segments in a space, and no longer the READY ones they replace."""
+    _set_state(connection, asset_id, space_id, SegmentState.READY, SegmentState.DELETING)
+    _set_state(connection, asset_id, space_id, SegmentState.PENDING, SegmentState.READY)
+
+
+def mark_asset_deleting(
+    connection: Connection, asset_id: int, space_id: int | None = None, *, only_pending: bool = False
+) -> None:
+    """Take an asset's segments out of all searches; their vectors are deleted later."""
+    _set_state(connection, asset_id, space_id, SegmentState.PENDING, SegmentState.DELETING)
+    if not only_pending:
+        _set_state(connection, asset_id, space_id, SegmentState.READY, SegmentState.DELETING)
+
+
+def _set_state(
+    connection: Connection, asset_id: int, space_id: int | None, old: SegmentState, new: SegmentState
+) -> None:
+    statement = update(Segment).where(Segment.asset_id == asset_id, Segment.state == old.value)
+    if space_id is not None:
+        of_space = select(Collection.id).where(Collection.space_id == space_id)
+        statement = statement.where(Segment.collection_id.in_(of_space))
+    connection.execute(statement.values(state=new.value))
+
+
+def unsettled(connection: Connection, state: SegmentState, limit: int = 10_000) -> list[tuple[int, int]]:
+    """Up to ``limit`` (segment id, collection id) pairs in a state, by id."""
+    rows = connection.execute(
+        select(Segment.id, Segment.collection_id)
+        .where(Segment.state == state.value)
+        .order_by(Segment.id)
+        .limit(limit)
+    )
+    return [(row.id, row.collection_id) for row in rows]
+
+
+def delete_segments(connection: Connection, ids: Iterable[int]) -> None:
+    """Forget segments whose vectors are gone."""
+    for part in _chunks(list(ids)):
+        connection.execute(delete(Segment).where(Segment.id.in_(part)))
+
+
+def join(connection: Connection, ids: Sequence[int]) -> dict[int, SegmentRow]:
+    """The READY segments among the given ids, by id, with their assets."""
+    found: dict[int, SegmentRow] = {}
+    for part in _chunks(list(ids)):
+        rows = connection.execute(
+            select(
+                Segment.id,
+                Segment.asset_id,
+                Segment.ordinal,
+                Segment.start_s,
+                Segment.end_s,
+                Segment.text,
+                Asset.path,
+                Asset.mime,
+                Collection.modality,
+                Collection.encoded_as,
+            )
+            .join(Asset, Asset.id == Segment.asset_id)
+            .join(Collection, Collection.id == Segment.collection_id)
+            .where(Segment.id.in_(part), Segment.state == SegmentState.READY.value)
+        )
+        for row in rows:
+            found[row.id] = SegmentRow(
+                segment_id=row.id,
+                asset_id=row.asset_id,
+                path=row.path,
+                modality=Modality(row.modality),
+                encoded_as=Modality(row.encoded_as),
+                ordinal=row.ordinal,
+                start_s=row.start_s,
+                end_s=row.end_s,
+                text=row.text,
+                mime=row.mime,
+            )
+    return found
+
+
+def ready_ids(connection: Connection, collection_id: int) -> Iterator[int]:
+    """Ids of the READY segments of a collection, ascending."""
+    yield from connection.scalars(
+        select(Segment.id)
+        .where(Segment.collection_id == collection_id, Segment.state == SegmentState.READY.value)
+        .order_by(Segment.id)
+    )
+
+
+def count_ready(connection: Connection) -> dict[int, int]:
+    """How many READY segments each collection has, by the collection's key."""
+    rows = connection.execute(
+        select(Segment.collection_id, func.count())
+        .where(Segment.state == SegmentState.READY.value)
+        .group_by(Segment.collection_id)
+    )
+    return {collection_id: count for collection_id, count in rows}
+
+
+def forget_embeddings_of(connection: Connection, segment_ids: Sequence[int]) -> list[int]:
+    """Have the assets of some segments embedded again by the next run; returns the assets' keys."""
+    assets: set[int] = set()
+    for part in _chunks(list(segment_ids)):
+        rows = connection.execute(
+            select(Segment.asset_id, Collection.space_id)
+            .join(Collection, Collection.id == Segment.collection_id)
+            .where(Segment.id.in_(part))
+            .distinct()
+        )
+        for asset_id, space_id in rows.all():
+            assets.add(asset_id)
+            connection.execute(
+                delete(Embedding).where(and_(Embedding.asset_id == asset_id, Embedding.space_id == space_id))
+            )
+    return sorted(assets)
+
+
+def _chunks(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), CHUNK):
+        yield ids[start : start + CHUNK]

@@ -1,0 +1,131 @@
+"""Verbs on spaces and their collections; rows come into being when they are first needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from sqlalchemy import Connection, insert, select, update
+
+from searchkit.catalog.tables import Collection, SpaceRow
+from searchkit.types import FloatArray, Modality, Space
+
+__all__ = [
+    "CollectionRef",
+    "collections_of",
+    "ensure_collection",
+    "ensure_space",
+    "find_space",
+    "set_mean",
+    "spaces",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionRef:
+    """A collection's row.
+
+    Attributes:
+        id: its key in the catalog.
+        name: its name in the store.
+        modality: what its segments are to the person who searches.
+        encoded_as: what the encoder saw: VIDEO segments are encoded as IMAGE (frames) or AUDIO (sound).
+        mean: (dim,) float32, or None before the first run has ended.
+        mean_rows: how many rows the mean comes from.
+    """
+
+    id: int
+    name: str
+    modality: Modality
+    encoded_as: Modality
+    mean: FloatArray | None
+    mean_rows: int
+
+
+def spaces(connection: Connection) -> list[tuple[int, Space]]:
+    """All spaces, oldest first, with their keys."""
+    rows = connection.execute(
+        select(
+            SpaceRow.id, SpaceRow.encoder, SpaceRow.revision, SpaceRow.preprocessing, SpaceRow.dim
+        ).order_by(SpaceRow.id)
+    )
+    return [(row.id, Space(row.encoder, row.revision, row.preprocessing, row.dim)) for row in rows]
+
+
+def find_space(connection: Connection, space: Space) -> int | None:
+    """The key of a space, None when the library has no vectors of it."""
+    return connection.scalar(select(SpaceRow.id).where(SpaceRow.fingerprint == space.fingerprint))
+
+
+def ensure_space(connection: Connection, space: Space) -> int:
+    """The key of a space, made when it is new."""
+    found = find_space(connection, space)
+    if found is not None:
+        return found
+    inserted = connection.execute(
+        insert(SpaceRow)
+        .values(
+            fingerprint=space.fingerprint,
+            encoder=space.encoder,
+            revision=space.revision,
+            preprocessing=space.preprocessing,
+            dim=space.dim,
+            created_at=datetime.now(UTC),
+        )
+        .returning(SpaceRow.id)
+    )
+    return int(inserted.scalar_one())
+
+
+def collections_of(connection: Connection, space_id: int) -> list[CollectionRef]:
+    """The collections of a space, in the order they were made."""
+    rows = connection.execute(
+        select(
+            Collection.id,
+            Collection.name,
+            Collection.modality,
+            Collection.encoded_as,
+            Collection.mean,
+            Collection.mean_rows,
+        )
+        .where(Collection.space_id == space_id)
+        .order_by(Collection.id)
+    )
+    return [
+        CollectionRef(
+            id=row.id,
+            name=row.name,
+            modality=Modality(row.modality),
+            encoded_as=Modality(row.encoded_as),
+            mean=None if row.mean is None else np.frombuffer(row.mean, dtype="<f4").astype(np.float32),
+            mean_rows=row.mean_rows,
+        )
+        for row in rows
+    ]
+
+
+def ensure_collection(
+    connection: Connection, space_id: int, space: Space, modality: Modality, encoded_as: Modality
+) -> CollectionRef:
+    """The collection of a modality in a space, made when it is new."""
+    for collection in collections_of(connection, space_id):
+        if (collection.modality, collection.encoded_as) == (modality, encoded_as):
+            return collection
+    suffix = modality.value if modality == encoded_as else f"{modality.value}-{encoded_as.value}"
+    name = f"{space}.{suffix}"
+    inserted = connection.execute(
+        insert(Collection)
+        .values(space_id=space_id, modality=modality.value, encoded_as=encoded_as.value, name=name)
+        .returning(Collection.id)
+    )
+    return CollectionRef(int(inserted.scalar_one()), name, modality, encoded_as, None, 0)
+
+
+def set_mean(connection: Connection, collection_id: int, mean: FloatArray, rows: int) -> None:
+    """Keep the mean vector (dim,) of a collection and how many rows it comes from."""
+    connection.execute(
+        update(Collection)
+        .where(Collection.id == collection_id)
+        .values(mean=mean.astype("<f4").tobytes(), mean_rows=rows)
+    )
