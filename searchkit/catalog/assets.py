@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from searchkit.catalog.tables import Asset, Embedding, EmbeddingState, Root, Segment
 from searchkit.catalog.types import encode_path
@@ -69,8 +80,6 @@ def under(path: str) -> ColumnElement[bool]:
 
 
 def _raw_path() -> ColumnElement[str]:
-    from sqlalchemy import Text, type_coerce
-
     return type_coerce(Asset.path, Text)
 
 
@@ -167,15 +176,20 @@ def set_embedding(
     error: str | None = None,
 ) -> None:
     """Record what became of an asset's content in a space."""
-    values = {
-        "state": state.value,
-        "content_hash": content_hash,
-        "recipe": recipe,
-        "error": error,
-        "updated_at": datetime.now(UTC),
-    }
-    statement = upsert(Embedding).values(asset_id=asset_id, space_id=space_id, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["asset_id", "space_id"], set_=values))
+    connection.execute(
+        delete(Embedding).where(Embedding.asset_id == asset_id, Embedding.space_id == space_id)
+    )
+    connection.execute(
+        insert(Embedding).values(
+            asset_id=asset_id,
+            space_id=space_id,
+            state=state.value,
+            content_hash=content_hash,
+            recipe=recipe,
+            error=error,
+            updated_at=datetime.now(UTC),
+        )
+    )
 
 
 def failures(connection: Connection, space_id: int | None = None) -> list[FileError]:

@@ -56,22 +56,22 @@ class SegmentRow:
 
 def insert_pending(connection: Connection, segments: Sequence[NewSegment]) -> list[int]:
     """Add segments whose vectors are not stored yet; returns their ids in order."""
-    ids: list[int] = []
-    for segment in segments:
-        inserted = connection.execute(
-            insert(Segment).returning(Segment.id),
-            {
-                "asset_id": segment.asset_id,
-                "collection_id": segment.collection_id,
-                "state": SegmentState.PENDING.value,
-                "ordinal": segment.ordinal,
-                "start_s": segment.start_s,
-                "end_s": segment.end_s,
-                "text": segment.text,
-            },
-        )
-        ids.append(int(inserted.scalar_one()))
-    return ids
+    if not segments:
+        return []
+    rows = [
+        {
+            "asset_id": segment.asset_id,
+            "collection_id": segment.collection_id,
+            "state": SegmentState.PENDING.value,
+            "ordinal": segment.ordinal,
+            "start_s": segment.start_s,
+            "end_s": segment.end_s,
+            "text": segment.text,
+        }
+        for segment in segments
+    ]
+    inserted = connection.execute(insert(Segment).returning(Segment.id, sort_by_parameter_order=True), rows)
+    return list(inserted.scalars())
 
 
 def mark_ready(connection: Connection, asset_id: int, space_id: int) -> None:
@@ -169,7 +169,7 @@ def count_ready(connection: Connection) -> dict[int, int]:
         .where(Segment.state == SegmentState.READY.value)
         .group_by(Segment.collection_id)
     )
-    return {collection_id: count for collection_id, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def forget_embeddings_of(connection: Connection, segment_ids: Sequence[int]) -> list[int]:
