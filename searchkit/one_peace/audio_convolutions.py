@@ -1,0 +1,108 @@
+"""The audio adapter's convolutions, computed with channels last so that norms need no transposition."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from searchkit.one_peace.layers import NORM_EPS, layer_norm
+
+__all__ = ["PositionalConvolutions", "WaveformEncoder"]
+
+
+class StridedConvolution(nn.Conv1d):
+    """A valid convolution over (B, T, C); taps are added up as plain matrix products, without unfolding."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, T, C_in) to (B, T_out, C_out)."""
+        convolved = F.conv1d(x.transpose(1, 2), self.weight, self.bias, self.stride)
+        return convolved.transpose(1, 2)
+
+
+class ConvolutionLayers(nn.Module):
+    """The strided convolutions, each with dropout's place, a norm and a GELU."""
+
+    def __init__(self, spec: tuple[tuple[int, int, int], ...], *, bias: bool) -> None:
+        super().__init__()
+        self.conv_layers = nn.ModuleList()
+        channels_in = 1
+        for channels, kernel, stride in spec:
+            # The published layout puts each norm at ".2.1", between two transpositions.
+            norm = nn.Sequential(nn.Identity(), layer_norm(channels))
+            convolution = StridedConvolution(channels_in, channels, kernel, stride, bias=bias)
+            self.conv_layers.append(nn.Sequential(convolution, nn.Identity(), norm, nn.GELU()))
+            channels_in = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, samples, 1) to (B, frames, channels)."""
+        for layer in self.conv_layers:
+            x = layer(x)
+        return x
+
+
+class WaveformEncoder(nn.Sequential):
+    """Waveforms (B, samples) to frames (B, frames, dim); the convolutional stem of wav2vec 2.0."""
+
+    def __init__(self, spec: tuple[tuple[int, int, int], ...], dim: int, *, bias: bool) -> None:
+        channels = spec[-1][0]
+        super().__init__(
+            ConvolutionLayers(spec, bias=bias), nn.Identity(), layer_norm(channels), nn.Linear(channels, dim)
+        )
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Map (B, samples) to (B, frames, dim)."""
+        x = waveforms[:, :, None]
+        for module in self:
+            x = module(x)
+        return x
+
+
+class PositionalConvolutions(nn.Module):
+    """Grouped convolutions over frames, each with a norm without parameters and a GELU; no residual."""
+
+    def __init__(
+        self, dim: int, *, depth: int, width: int, groups: int, pre_norm: nn.LayerNorm | None
+    ) -> None:
+        super().__init__()
+        kernel = max(3, width // depth)
+        self.dim = dim
+        self.padding = kernel // 2
+        self.even = kernel % 2 == 0
+        blocks = nn.ModuleDict(
+            {
+                str(i + 1): nn.ModuleList([nn.Conv1d(dim, dim, kernel, padding=self.padding, groups=groups)])
+                for i in range(depth)
+            }
+        )
+        self.pre_norm_name = "0" if pre_norm is not None else None
+        if pre_norm is not None:
+            self.add_module("0", pre_norm)
+            self.add_module("1", blocks)
+        else:
+            for name, block in blocks.items():
+                self.add_module(name, block)
+        self.depth = depth
+
+    def convolutions(self) -> list[nn.Conv1d]:
+        """The convolutions in order."""
+        parent = self.get_submodule("1") if self.pre_norm_name else self
+        found = [parent.get_submodule(f"{i + 1}.0") for i in range(self.depth)]
+        return [module for module in found if isinstance(module, nn.Conv1d)]
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Positions for frames (B, T, D).
+
+        Args:
+            x: the frames.
+            keep: (B, T, 1) False where a frame is padding; None lets padding take part.
+        """
+        if self.pre_norm_name:
+            x = self.get_submodule("0")(x)
+        for convolution in self.convolutions():
+            if keep is not None:
+                # Zeroed before every convolution, as a lone clip is by the convolution's own padding.
+                x = x * keep
+            y = convolution(x.transpose(1, 2))
+            y = y[:, :, :-1] if self.even else y
+            x = F.gelu(F.layer_norm(y.transpose(1, 2), (self.dim,), eps=NORM_EPS))
+        return x

@@ -1,0 +1,1 @@
+"""Fixture checks of tools/check_golden.py, one module a kind of fixture folder."""

@@ -1,0 +1,5 @@
+from pathlib import Path
+
+
+def check_folder(folder: Path):
+    return iter(())

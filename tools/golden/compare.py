@@ -1,0 +1,87 @@
+"""Comparison of one tensor with its recorded value, and the line that is printed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+EMBEDDING = 2e-6
+LOGIT = 1e-5
+PIXEL_COORDINATE = 5e-4
+INTERMEDIATE = 5e-5
+GRADIENT = 5e-6
+AUDIO_SIGNAL = 5e-6
+BFLOAT16_COSINE = 1e-3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One compared tensor: its largest absolute error and what is allowed."""
+
+    name: str
+    error: float
+    tolerance: float
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance; NaN is not."""
+        return self.error <= self.tolerance
+
+    def line(self) -> str:
+        """What the tool prints."""
+        verdict = "ok  " if self.passed else "FAIL"
+        note = f"  {self.note}" if self.note else ""
+        return f"{verdict} {self.name}: {self.error:.3g} (tolerance {self.tolerance:.3g}){note}"
+
+
+def compare(
+    name: str,
+    actual: Any,
+    expected: np.ndarray,
+    tolerance: float,
+    *,
+    valid: np.ndarray | None = None,
+    scaled: bool = False,
+) -> Check:
+    """Compare two arrays.
+
+    Args:
+        name: printed.
+        actual: what this implementation gives; a tensor or an array.
+        expected: what is recorded; NaN must be met by NaN.
+        tolerance: allowed absolute error.
+        valid: True where positions count, broadcast over trailing axes; None counts all.
+        scaled: multiply the tolerance by the largest recorded magnitude where that is above 1.
+    """
+    found = np.asarray(actual.detach().float().cpu() if hasattr(actual, "detach") else actual)
+    if found.shape != expected.shape:
+        return Check(name, float("inf"), tolerance, f"shape {found.shape}, recorded {expected.shape}")
+    if expected.dtype == np.bool_ or np.issubdtype(expected.dtype, np.integer):
+        return Check(name, float(np.count_nonzero(found != expected)), 0.0)
+    left, right = found.astype(np.float64), expected.astype(np.float64)
+    if valid is not None:
+        left, right = left[valid], right[valid]
+    both_nan = np.isnan(left) & np.isnan(right)
+    error = np.where(both_nan, 0.0, np.abs(left - right))
+    if scaled and right.size:
+        tolerance *= max(1.0, float(np.nanmax(np.abs(right), initial=0.0)))
+    largest = float(error.max(initial=0.0))
+    return Check(name, float("inf") if np.isnan(largest) else largest, tolerance)
+
+
+def load_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file by name; nothing where there is no file."""
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def failed(name: str, error: BaseException) -> Iterator[Check]:
+    """A check that could not even run."""
+    yield Check(name, float("inf"), 0.0, f"{type(error).__name__}: {error}")
