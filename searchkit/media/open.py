@@ -1,0 +1,77 @@
+"""Opens any file as media: sniffs it, reads its facts and hands out its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from searchkit.errors import DecodeError
+from searchkit.media.decoded import Decoded, Facts, MediaType
+from searchkit.media.files import open_regular
+from searchkit.media.settings import DecodeSettings
+from searchkit.media.sniff import claimed_modality, sniff
+from searchkit.types import Modality, Sample
+
+__all__ = ["open_media"]
+
+_DEFAULTS = DecodeSettings()
+
+
+def open_media(path: Path | str, settings: DecodeSettings = _DEFAULTS) -> Decoded:
+    """Open a file: what it is, facts from its header, and its samples, decoded while they are asked for.
+
+    Args:
+        path: a file of any name; its content decides what it is.
+        settings: how to decode, and the limits.
+
+    Returns:
+        The opened file; asking for its samples can raise DecodeError too.
+
+    Raises:
+        DecodeError: it cannot be read, is no media, is damaged, or is beyond a limit.
+    """
+    path = Path(path)
+    media_type = sniff(path)
+    if media_type is None:
+        raise _not_media(path)
+    facts, samples = _decoder(path, media_type, settings)
+    return Decoded(media_type, facts, samples)
+
+
+def _decoder(path: Path, media_type: MediaType, settings: DecodeSettings) -> tuple[Facts, Iterator[Sample]]:
+    # Each decoder is imported when its first file comes, since FFmpeg and Pillow take time to load.
+    match media_type.modality:
+        case Modality.IMAGE:
+            from searchkit.media.image import image_facts, image_samples
+
+            return image_facts(path, settings), image_samples(path, settings)
+        case Modality.AUDIO:
+            from searchkit.media.audio import audio_facts, audio_samples
+
+            return audio_facts(path, settings), audio_samples(path, settings)
+        case Modality.VIDEO:
+            from searchkit.media.video import video_facts, video_samples
+
+            return video_facts(path, settings), video_samples(path, settings)
+        case Modality.TEXT:
+            from searchkit.media.text import text_facts, text_samples
+
+            return text_facts(path, media_type.mime, settings), text_samples(path, media_type.mime, settings)
+
+
+def _not_media(path: Path) -> DecodeError:
+    from searchkit.media.charset import decode_text
+
+    with open_regular(path) as file:
+        head = file.read(4096)
+    claim = claimed_modality(path)
+    if claim is Modality.TEXT:
+        return DecodeError(path, "it is no text that can be read (neither UTF-8, UTF-16 nor Latin-1)")
+    article = "an" if claim in (Modality.IMAGE, Modality.AUDIO) else "a"
+    if not head.strip(b"\x00"):
+        return DecodeError(path, "it holds nothing but zeros")
+    if claim is not None and decode_text(head, cut=True) is not None:
+        return DecodeError(path, f"it holds text, not {article} {claim} (perhaps a saved error page)")
+    if claim is not None:
+        return DecodeError(path, f"it is not {article} {claim}: its content is of no known format")
+    return DecodeError(path, "it is no image, sound, video or text that searchkit knows")
