@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -24,6 +24,7 @@ class Settings:
     """Everything that can be set, with its default.
 
     Attributes:
+        library_id: tells libraries apart that keep their vectors on one server; made with the library.
         model: name of the encoder (``searchkit models list``).
         model_dir: where the encoder's files lie; None for the place where searchkit keeps them.
         store: where vectors live: ``faiss``, ``qdrant://host:port``, ``qdrant+local:FOLDER``.
@@ -31,44 +32,24 @@ class Settings:
             the encoder), "on" or "off".
         jobs: decoding threads; 0 for one per core.
         batch_size: samples that are encoded together.
-        audio_window_s: longer sounds are cut into windows of this length.
-        audio_overlap_s: by how much neighbouring windows overlap.
-        video_frame_interval_s: seconds between the frames of a video.
-        video_max_frames: frames of one video at most.
-        passage_chars: longer texts are cut into passages of about this length.
-        max_pixels: larger pictures are refused.
-        max_seconds: longer sounds and videos are refused.
-        max_bytes: larger files are refused.
+        decode: how files are decoded: values for the fields of ``searchkit.media.DecodeSettings``, the table
+            ``[decode]`` of library.toml, ``SEARCHKIT_DECODE_*`` in the environment.
     """
 
+    library_id: str = ""
     model: str = "mini"
     model_dir: Path | None = None
     store: str = "faiss"
     centring: str = "auto"
     jobs: int = 0
     batch_size: int = 16
-    audio_window_s: float = 15.0
-    audio_overlap_s: float = 5.0
-    video_frame_interval_s: float = 2.0
-    video_max_frames: int = 256
-    passage_chars: int = 1000
-    max_pixels: int = 300_000_000
-    max_seconds: float = 12 * 3600.0
-    max_bytes: int = 16 << 30
+    decode: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.centring not in ("auto", "on", "off"):
             raise UsageError(f"centring must be auto, on or off, not {self.centring!r}")
         if self.jobs < 0 or self.batch_size < 1:
             raise UsageError(f"jobs must be >= 0 and batch_size >= 1, got {self.jobs} and {self.batch_size}")
-        if not 0 <= self.audio_overlap_s < self.audio_window_s:
-            raise UsageError(
-                f"audio_overlap_s must be at least 0 and below audio_window_s, got {self.audio_overlap_s} "
-                f"and {self.audio_window_s}"
-            )
-        for name in ("video_frame_interval_s", "video_max_frames", "passage_chars", "max_pixels"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
 
 
 def default_library() -> Path:
@@ -106,12 +87,7 @@ def load_settings(library: Path, given: Mapping[str, Any] | None = None) -> Sett
     path = library / SETTINGS_FILE
     if path.exists():
         settings = _apply(settings, _read(path), str(path))
-    variables = {
-        field.name: os.environ[f"SEARCHKIT_{field.name.upper()}"]
-        for field in fields(Settings)
-        if f"SEARCHKIT_{field.name.upper()}" in os.environ
-    }
-    settings = _apply(settings, variables, "the environment")
+    settings = _apply(settings, _from_environment(), "the environment")
     return _apply(settings, {k: v for k, v in (given or {}).items() if v is not None}, "the call")
 
 
@@ -119,12 +95,28 @@ def save_settings(library: Path, settings: Settings) -> None:
     """Write what differs from the defaults, and always model and store, to ``library.toml``."""
     lines = [_HEADER]
     default = Settings()
-    for field in fields(Settings):
-        value = getattr(settings, field.name)
-        if value is None or (value == getattr(default, field.name) and field.name not in ("model", "store")):
-            continue
-        lines.append(f"{field.name} = {_toml(value)}\n")
+    for setting in fields(Settings):
+        value = getattr(settings, setting.name)
+        same = value is None or value == getattr(default, setting.name)
+        if setting.name != "decode" and (not same or setting.name in ("model", "store")):
+            lines.append(f"{setting.name} = {_toml(value)}\n")
+    if settings.decode:
+        lines.append("\n[decode]\n")
+        lines.extend(f"{name} = {_toml(value)}\n" for name, value in settings.decode.items())
     write_text(library / SETTINGS_FILE, "".join(lines))
+
+
+def _from_environment() -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for setting in fields(Settings):
+        variable = f"SEARCHKIT_{setting.name.upper()}"
+        if setting.name != "decode" and variable in os.environ:
+            values[setting.name] = os.environ[variable]
+    prefix = "SEARCHKIT_DECODE_"
+    decode = {
+        name[len(prefix) :].lower(): text for name, text in os.environ.items() if name.startswith(prefix)
+    }
+    return {**values, "decode": decode} if decode else values
 
 
 def _toml(value: str | int | float | Path) -> str:
@@ -151,10 +143,18 @@ def _apply(settings: Settings, values: Mapping[str, Any], source: str) -> Settin
                 hint=f"settings: {', '.join(sorted(kinds))}",
             )
         try:
-            changes[name] = _coerce(value, kinds[name])
+            if name == "decode":
+                changes[name] = {**settings.decode, **{key: _number(text) for key, text in value.items()}}
+            else:
+                changes[name] = _coerce(value, kinds[name])
         except (TypeError, ValueError) as error:
             raise UsageError(f"{source} sets {name} to {value!r}: {error}") from error
     return replace(settings, **changes)
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    return int(number) if number.is_integer() else number
 
 
 def _coerce(value: Any, kind: Any) -> Any:

@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ __all__ = [
     "IdArray",
     "ImageSample",
     "Modality",
+    "Result",
+    "Results",
     "Sample",
     "Space",
     "Span",
@@ -149,6 +152,78 @@ class Hit:
 
     id: int
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A hit joined with what the library knows of it.
+
+    Attributes:
+        rank: counts from 1.
+        path: the asset's file.
+        modality: what the asset is; a video's frames and sound are VIDEO.
+        score: cosine of query and segment; higher is better.
+        span: which part of the asset, None for the whole of it.
+        asset_id: the asset's key; stays when the file moves.
+        segment_id: the segment's key, for "more like this": ``id:123``.
+        text: the passage, for texts.
+    """
+
+    rank: int
+    path: Path
+    modality: Modality
+    score: float
+    span: Span | None
+    asset_id: int
+    segment_id: int
+    text: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; times are seconds, null for a whole asset."""
+        return {
+            "rank": self.rank,
+            "path": str(self.path),
+            "modality": self.modality.value,
+            "score": round(self.score, 6),
+            "start_s": None if self.span is None else self.span.start_s,
+            "end_s": None if self.span is None else self.span.end_s,
+            "asset_id": self.asset_id,
+            "segment_id": self.segment_id,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Sequence[Result]):
+    """The answer to a query, best first.
+
+    Attributes:
+        query: the query's source text.
+        space: the space that was searched.
+        found: the results.
+    """
+
+    query: str
+    space: str
+    found: tuple[Result, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Result, ...]: ...
+    def __getitem__(self, index: int | slice) -> Result | tuple[Result, ...]:
+        return self.found[index]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "query": self.query,
+            "space": self.space,
+            "results": [result.to_dict() for result in self.found],
+        }
 
 
 class Encoder(Protocol):

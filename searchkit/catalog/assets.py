@@ -28,9 +28,13 @@ from searchkit.types import Modality
 __all__ = [
     "FileError",
     "KnownAsset",
+    "count_by_modality",
     "delete_assets",
+    "delete_empty_roots",
+    "embedded_hash",
     "ensure_root",
     "failures",
+    "ids_under",
     "insert_asset",
     "known_assets",
     "move_asset",
@@ -83,9 +87,9 @@ def _raw_path() -> ColumnElement[str]:
     return type_coerce(Asset.path, Text)
 
 
-def roots(connection: Connection) -> list[str]:
-    """The paths that were asked to be indexed, sorted."""
-    return sorted(connection.scalars(select(Root.path)))
+def roots(connection: Connection) -> list[tuple[str, int]]:
+    """The paths that were asked to be indexed, with their keys, sorted by path."""
+    return sorted((row.path, row.id) for row in connection.execute(select(Root.path, Root.id)))
 
 
 def ensure_root(connection: Connection, path: str) -> int:
@@ -140,6 +144,16 @@ def known_assets(connection: Connection, space_id: int, scopes: Sequence[str]) -
     }
 
 
+def ids_under(connection: Connection, path: str) -> list[int]:
+    """Keys of the assets at or below a path."""
+    return list(connection.scalars(select(Asset.id).where(under(path))))
+
+
+def delete_empty_roots(connection: Connection) -> None:
+    """Forget roots that hold no asset."""
+    connection.execute(delete(Root).where(~select(Asset.id).where(Asset.root_id == Root.id).exists()))
+
+
 def insert_asset(connection: Connection, *, root_id: int, path: str, values: Mapping[str, Any]) -> int:
     """Add an asset; ``values`` are columns of ``assets``. Returns its key."""
     inserted = connection.execute(
@@ -188,6 +202,15 @@ def set_embedding(
             recipe=recipe,
             error=error,
             updated_at=datetime.now(UTC),
+        )
+    )
+
+
+def embedded_hash(connection: Connection, asset_id: int, space_id: int, recipe: str) -> str | None:
+    """The content of an asset that is embedded in a space by a recipe, None when none is."""
+    return connection.scalar(
+        select(Embedding.content_hash).where(
+            Embedding.asset_id == asset_id, Embedding.space_id == space_id, Embedding.recipe == recipe
         )
     )
 

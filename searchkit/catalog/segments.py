@@ -13,8 +13,10 @@ from searchkit.types import Modality
 __all__ = [
     "NewSegment",
     "SegmentRow",
+    "collection_of",
     "count_ready",
     "delete_segments",
+    "forget_embeddings_of",
     "insert_pending",
     "join",
     "mark_asset_deleting",
@@ -151,6 +153,15 @@ def join(connection: Connection, ids: Sequence[int]) -> dict[int, SegmentRow]:
                 mime=row.mime,
             )
     return found
+
+
+def collection_of(connection: Connection, segment_id: int) -> int | None:
+    """The collection of a READY segment, None when there is no such segment."""
+    return connection.scalar(
+        select(Segment.collection_id).where(
+            Segment.id == segment_id, Segment.state == SegmentState.READY.value
+        )
+    )
 
 
 def ready_ids(connection: Connection, collection_id: int) -> Iterator[int]:

@@ -1,0 +1,55 @@
+"""The right to write to a library: its lock, and its collections open for writing."""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+
+from searchkit.errors import LibraryError
+from searchkit.library import Library
+from searchkit.lock import WriterLock
+from searchkit.types import VectorStore
+
+__all__ = ["LOCK_FILE", "Writer"]
+
+LOCK_FILE = "writer.lock"
+
+
+class Writer:
+    """Holds a library's writer lock until it is closed, and opens collections when they are first written.
+
+    Raises:
+        LibraryLocked: another process is writing to the library.
+    """
+
+    def __init__(self, library: Library) -> None:
+        if library.read_only:
+            raise LibraryError(
+                f"{library.folder} was opened read-only", hint="open it without read_only to change it"
+            )
+        self.library = library
+        self._lock = WriterLock(library.folder / LOCK_FILE, f"the library {library.folder}")
+        self._stores: dict[int, VectorStore] = {}
+
+    def store(self, collection_id: int) -> VectorStore:
+        """A collection's store, open for writing."""
+        if collection_id not in self._stores:
+            collection, dim = self.library.collection(collection_id)
+            self._stores[collection_id] = self.library.open_store(collection, dim, read_only=False)
+        return self._stores[collection_id]
+
+    def close(self) -> None:
+        """Flush and close what was opened, then free the lock."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._lock.release)
+            for store in self._stores.values():
+                stack.callback(store.close)
+        self._stores.clear()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

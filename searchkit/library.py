@@ -1,0 +1,342 @@
+"""A library: one folder with a catalog and the vectors of what it lists; searches read it, the indexer writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from searchkit.catalog import CATALOG_FILE, Catalog, assets, runs, segments, spaces
+from searchkit.catalog.assets import FileError
+from searchkit.catalog.spaces import CollectionRef
+from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_settings
+from searchkit.durable import disk_full_guard
+from searchkit.encoders import open_encoder, resolve_info
+from searchkit.errors import LibraryNotFound, QueryError, SpaceMismatch, UsageError
+from searchkit.media import DecodeSettings, open_media
+from searchkit.query import EmbeddedQuery, Query, embed_query, parse
+from searchkit.query.search import parse_modalities, search_collections
+from searchkit.stores import open_collection
+from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
+
+if TYPE_CHECKING:
+    from searchkit.indexer import IndexReport, Progress, VerifyReport
+
+__all__ = ["Library", "LibraryStatus", "open_library"]
+
+VECTORS_FOLDER = "vectors"
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatus:
+    """What a library holds.
+
+    Attributes:
+        folder: where it lies.
+        spaces: every space it has vectors of.
+        assets: files by modality.
+        segments: searchable vectors by collection name.
+        failed: files that could not be read.
+        roots: indexed folders.
+        last_run: the newest run, None before the first.
+    """
+
+    folder: Path
+    spaces: list[Space]
+    assets: dict[Modality, int]
+    segments: dict[str, int]
+    failed: int
+    roots: list[str]
+    last_run: runs.RunRow | None
+
+
+def open_library(
+    folder: str | Path | None = None,
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    model: str | None = None,
+    model_dir: str | Path | None = None,
+    store: str | None = None,
+    **settings: Any,
+) -> Library:
+    """Open a library, made when there is none.
+
+    Args:
+        folder: where it lies; None for ``SEARCHKIT_LIBRARY`` or the user's data folder.
+        create: make it when it is not there.
+        read_only: refuse to change it.
+        model: encoder to search and index with, when it is not the one that the library was made with.
+        model_dir: where the encoder's files lie.
+        store: where vectors live; fixed when the library is made.
+        **settings: other fields of ``searchkit.config.Settings``.
+
+    Raises:
+        LibraryNotFound: there is none and ``create`` is False.
+        LibraryTooNew: a later version of searchkit wrote it.
+        CatalogCorrupt: its catalog is damaged.
+        ModelNotFound: there is no such encoder.
+    """
+    path = (Path(folder).expanduser() if folder is not None else default_library()).absolute()
+    given = {"model": model, "model_dir": model_dir, "store": store, **settings}
+    chosen = load_settings(path, given)
+    resolve_info(chosen.model)
+    exists = (path / CATALOG_FILE).exists()
+    if not exists:
+        if not create or read_only:
+            raise LibraryNotFound(f"there is no library at {path}", hint="searchkit index FOLDER makes one")
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file, a library is a folder", hint="choose another --library")
+        with disk_full_guard(path):
+            path.mkdir(parents=True, exist_ok=True)
+        if not (path / SETTINGS_FILE).exists():
+            chosen = replace(chosen, library_id=secrets.token_hex(4))
+            save_settings(path, chosen)
+    elif store is not None and store != (made_with := load_settings(path).store):
+        raise UsageError(
+            f"the library {path} keeps its vectors in {made_with!r}, not in {store!r}",
+            hint="leave --store out, or choose another --library",
+        )
+    return Library(path, chosen, Catalog.open(path), read_only=read_only)
+
+
+class Library:
+    """An open library; searching is safe from several threads. Use ``open_library`` to get one."""
+
+    def __init__(self, folder: Path, settings: Settings, catalog: Catalog, *, read_only: bool) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.catalog = catalog
+        self.read_only = read_only
+        self._mutex = threading.RLock()
+        self._encoder: Encoder | None = None
+        self._stores: dict[int, VectorStore] = {}
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, opened when it is first needed.
+
+        Raises:
+            ModelNotFound: its files are missing.
+            DependencyMissing: an extra is not installed.
+        """
+        with self._mutex:
+            if self._encoder is None:
+                self._encoder = open_encoder(self.settings.model, self.settings.model_dir)
+            return self._encoder
+
+    @property
+    def space(self) -> Space:
+        """The space that searches and runs use."""
+        return self.encoder.space
+
+    @cached_property
+    def decode_settings(self) -> DecodeSettings:
+        """How files are decoded for this library's encoder.
+
+        Raises:
+            UsageError: a ``[decode]`` setting is unknown or out of range.
+        """
+        values = {"audio_rate_hz": self.encoder.audio_rate_hz, **self.settings.decode}
+        try:
+            return DecodeSettings(**values)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"a decoding setting does not fit: {error}") from error
+
+    def index(
+        self,
+        *paths: str | Path,
+        progress: Progress | None = None,
+        retry_failed: bool = False,
+        allow_empty: bool = False,
+        dry_run: bool = False,
+        stop: threading.Event | None = None,
+    ) -> IndexReport:
+        """Bring the library in line with files and folders; see ``searchkit.indexer.index``."""
+        from searchkit.indexer import NO_PROGRESS, index
+
+        return index(
+            self,
+            paths,
+            progress=progress or NO_PROGRESS,
+            retry_failed=retry_failed,
+            allow_empty=allow_empty,
+            dry_run=dry_run,
+            stop=stop,
+        )
+
+    def remove(self, *paths: str | Path) -> int:
+        """Take files and folders out of the library; returns how many. The files themselves stay."""
+        from searchkit.indexer import remove
+
+        return remove(self, paths)
+
+    def verify(self, *, repair: bool = False) -> VerifyReport:
+        """Check catalog against stores both ways; see ``searchkit.indexer.verify``."""
+        from searchkit.indexer import verify
+
+        return verify(self, repair=repair)
+
+    def search(
+        self,
+        query: Query | str,
+        *,
+        to: str | Modality | Sequence[str | Modality] | None = None,
+        k: int = 10,
+        spans: bool = False,
+    ) -> Results:
+        """Search with a query value, or with its source text: ``audio:bark.wav + 0.5*text:"snow"``.
+
+        Args:
+            query: what to search with.
+            to: modalities to find; None for all that the library has.
+            k: how many results at most.
+            spans: every matching segment instead of the best of each file.
+
+        Raises:
+            QueryError: the query does not parse, is empty, or cancels out; ``k`` is below 1.
+            DecodeError: a file of the query cannot be read.
+            ModalityUnsupported: the encoder cannot embed one of its terms.
+            SpaceMismatch: the library has no vectors of this encoder.
+        """
+        if k < 1:
+            raise QueryError(f"k must be at least 1, got {k}", hint="-k 10")
+        modalities = parse_modalities(to)
+        value = parse(query) if isinstance(query, str) else query
+        space_id = self._space_id()
+        with self.catalog.read() as connection:
+            refs = [ref for ref in spaces.collections_of(connection, space_id) if ref.modality in modalities]
+        embedded = self.embed_query(value)
+        found = search_collections(
+            embedded.vector,
+            catalog=self.catalog,
+            collections=[(ref, self._store(ref)) for ref in refs],
+            k=k,
+            spans=spans,
+        )
+        return Results(str(value), self.space.fingerprint, tuple(found))
+
+    def embed_query(self, query: Query) -> EmbeddedQuery:
+        """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
+        return embed_query(query, self.encoder, load=self._load, fetch=self._fetch)
+
+    def embed(self, samples: Sequence[Sample]) -> FloatArray:
+        """Embed samples: (N, dim) unit rows."""
+        return self.encoder.encode(samples)
+
+    def status(self) -> LibraryStatus:
+        """What the library holds; loads no model."""
+        with self.catalog.read() as connection:
+            known = spaces.spaces(connection)
+            counts = segments.count_ready(connection)
+            latest = runs.recent_runs(connection, limit=1)
+            names = {
+                ref.name: counts.get(ref.id, 0)
+                for space_id, _ in known
+                for ref in spaces.collections_of(connection, space_id)
+            }
+            return LibraryStatus(
+                folder=self.folder,
+                spaces=[space for _, space in known],
+                assets=assets.count_by_modality(connection),
+                segments=names,
+                failed=len(assets.failures(connection)),
+                roots=[path for path, _ in assets.roots(connection)],
+                last_run=latest[0] if latest else None,
+            )
+
+    def errors(self) -> list[FileError]:
+        """Files that could not be read, and why."""
+        with self.catalog.read() as connection:
+            return assets.failures(connection)
+
+    def collection(self, collection_id: int) -> tuple[CollectionRef, int]:
+        """A collection of any space by its key, with the length of its vectors."""
+        with self.catalog.read() as connection:
+            for space_id, space in spaces.spaces(connection):
+                for ref in spaces.collections_of(connection, space_id):
+                    if ref.id == collection_id:
+                        return ref, space.dim
+        raise UsageError(f"the library has no collection {collection_id}")
+
+    def open_store(self, collection: CollectionRef, dim: int, *, read_only: bool) -> VectorStore:
+        """Open a collection's store; the caller closes it."""
+        spec = self.settings.store
+        shared = spec.partition(":")[0] not in ("faiss", "exact")
+        name = f"{self.settings.library_id}.{collection.name}" if shared else collection.name
+        root = self.folder / VECTORS_FOLDER
+        return open_collection(spec, root=root, name=name, dim=dim, read_only=read_only)
+
+    def refresh(self) -> None:
+        """Close the stores that searches use; the next search opens them again."""
+        with self._mutex, contextlib.ExitStack() as stack:
+            for store in self._stores.values():
+                stack.callback(store.close)
+            self._stores.clear()
+
+    def close(self) -> None:
+        """Close stores, encoder and catalog; calling it again does nothing."""
+        with self._mutex:
+            self.refresh()
+            if self._encoder is not None:
+                self._encoder.close()
+                self._encoder = None
+            self.catalog.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _space_id(self) -> int:
+        with self.catalog.read() as connection:
+            space_id = spaces.find_space(connection, self.space)
+            if space_id is not None:
+                return space_id
+            others = sorted({space.encoder for _, space in spaces.spaces(connection)})
+        if not others:
+            raise LibraryNotFound(
+                f"the library {self.folder} is empty", hint="put something in it: searchkit index FOLDER"
+            )
+        raise SpaceMismatch(
+            f"the library {self.folder} has no vectors of model {self.settings.model!r} "
+            f"in its present form; it has vectors of: {', '.join(others)}",
+            hint=f"searchkit index --model {self.settings.model}, or search with --model {others[0]}",
+        )
+
+    def _store(self, collection: CollectionRef) -> VectorStore:
+        with self._mutex:
+            if collection.id not in self._stores:
+                self._stores[collection.id] = self.open_store(collection, self.space.dim, read_only=True)
+            return self._stores[collection.id]
+
+    def _load(self, path: Path, modality: Modality) -> Sequence[Sample]:
+        decoded = open_media(path, self.decode_settings)
+        if decoded.media_type.modality != modality:
+            kind = decoded.media_type.modality.value
+            raise QueryError(
+                f"{path} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}, not {modality.value}",
+                hint=f"type {kind}:{path}, or --{kind} {path}",
+            )
+        return list(decoded.samples)
+
+    def _fetch(self, segment_id: int) -> FloatArray:
+        with self.catalog.read() as connection:
+            collection = segments.collection_of(connection, segment_id)
+            refs = spaces.collections_of(connection, self._space_id())
+        for ref in refs:
+            if ref.id == collection:
+                return self._store(ref).fetch([segment_id])[0]
+        raise QueryError(
+            f"the library has no segment {segment_id} in this space",
+            hint="ids are the segment_id of `--json`",
+        )
