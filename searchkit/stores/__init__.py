@@ -1,1 +1,12 @@
-"""TBD."""
+"""Vector stores by spec: a frozen table with lazy imports, all behind the one contract of VectorStore."""
+
+from searchkit.stores.spec import (
+    DEFAULT_STORE,
+    STORES,
+    StoreInfo,
+    delete_collection,
+    open_collection,
+    resolve_store,
+)
+
+__all__ = ["DEFAULT_STORE", "STORES", "StoreInfo", "delete_collection", "open_collection", "resolve_store"]

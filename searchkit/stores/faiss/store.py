@@ -1,0 +1,157 @@
+"""The default store: one collection in one folder, crash-safe, open to many readers and one writer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from searchkit.errors import StoreError, UnknownId, UsageError
+from searchkit.stores.base import as_among, as_ids, as_queries, as_rows
+from searchkit.stores.faiss.reader import CollectionReader
+from searchkit.stores.faiss.scan import search_snapshot
+from searchkit.stores.faiss.snapshot import Snapshot
+from searchkit.stores.faiss.writer import CollectionWriter
+from searchkit.types import FloatArray, Hit, IdArray
+
+__all__ = ["FaissStore"]
+
+
+class FaissStore:
+    """Rows as float16 in memory-mapped files, scored exactly; any number of threads may search it.
+
+    A read-only store takes no lock, sees what the writing process has written so far (each search looks), and
+    is empty while there is no collection yet.
+
+    Args:
+        folder: the collection's folder; made by the first writer.
+        dim: length of a vector.
+        read_only: refuse writes, and leave the writer's place to another process.
+
+    Raises:
+        StoreLocked: another process is writing to the folder, and ``read_only`` is not set.
+        DimensionMismatch: the folder holds vectors of another length.
+        StoreCorrupt: a file is damaged or missing.
+    """
+
+    def __init__(self, folder: Path, dim: int, *, read_only: bool = False) -> None:
+        if dim < 1:
+            raise UsageError(f"dim must be at least 1, got {dim}")
+        self._folder = folder
+        self._dim = dim
+        self._mutex = threading.Lock()
+        self._closed = False
+        self._reader: CollectionReader | None = None
+        self._writer: CollectionWriter | None = None
+        if read_only:
+            self._reader = CollectionReader(folder, dim)
+            self._reader.load()
+        else:
+            self._writer = CollectionWriter(folder, dim)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._dim
+
+    @property
+    def folder(self) -> Path:
+        """Where the collection's files are."""
+        return self._folder
+
+    def __len__(self) -> int:
+        return len(self._snapshot())
+
+    def upsert(self, ids: Sequence[int] | IdArray, vectors: FloatArray) -> None:
+        """Insert or replace rows; see VectorStore.
+
+        Raises:
+            DimensionMismatch: the vectors have another length.
+            InvalidVector: a row is not finite or not of unit length; nothing is stored.
+            DiskFull: the device is full; nothing of this call is stored.
+        """
+        checked = as_ids(ids)
+        rows = as_rows(vectors, self._dim, len(checked)).astype(np.float16)
+        with self._mutex:
+            writer = self._writable()
+            if len(checked):
+                writer.upsert(checked, rows)
+
+    def delete(self, ids: Sequence[int] | IdArray) -> None:
+        """Remove rows; unknown ids are fine."""
+        checked = as_ids(ids)
+        with self._mutex:
+            self._writable().delete(checked)
+
+    def flush(self) -> None:
+        """Return when all earlier writes would survive a power cut."""
+        with self._mutex:
+            self._writable().flush()
+
+    def fetch(self, ids: Sequence[int] | IdArray) -> FloatArray:
+        """Rows (N, dim) in the order asked.
+
+        Raises:
+            UnknownId: an id is not stored.
+        """
+        checked, snapshot = as_ids(ids), self._snapshot()
+        rows = np.empty((len(checked), self._dim), dtype=np.float32)
+        missing = np.ones(len(checked), dtype=np.bool_)
+        for part in snapshot.parts:
+            found = part.find(checked)
+            here = found >= 0
+            rows[here] = part.rows[found[here]]
+            missing &= ~here
+        if missing.any():
+            raise UnknownId(f"no vector has the id {int(checked[missing][0])}")
+        return rows
+
+    def ids(self) -> IdArray:
+        """All stored ids, ascending."""
+        return self._snapshot().ids()
+
+    def search(
+        self, queries: FloatArray, k: int, *, among: Sequence[int] | IdArray | None = None
+    ) -> list[list[Hit]]:
+        """The k rows with the highest inner product for each query; see VectorStore.
+
+        Raises:
+            DimensionMismatch: the queries have another length.
+            InvalidVector: a query is zero or not finite.
+        """
+        checked, allowed = as_queries(queries, self._dim, k), as_among(among)
+        return search_snapshot(self._snapshot(), checked, k, allowed)
+
+    def close(self) -> None:
+        """Flush, then release files and the writer's place; harmless when done twice."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+            if self._reader is not None:
+                self._reader.close()
+            if self._writer is not None:
+                try:
+                    self._writer.flush()
+                finally:
+                    self._writer.close()
+
+    def _snapshot(self) -> Snapshot:
+        with self._mutex:
+            self._check_open()
+            if self._reader is not None:
+                return self._reader.refresh()
+            assert self._writer is not None
+            return self._writer.snapshot
+
+    def _writable(self) -> CollectionWriter:
+        self._check_open()
+        if self._writer is None:
+            raise UsageError(f"{self._folder} was opened read-only")
+        return self._writer
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self._folder} was closed", hint="open the store again")
