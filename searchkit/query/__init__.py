@@ -29,6 +29,7 @@ from searchkit.query.grammar import parse
 
 if TYPE_CHECKING:
     from searchkit.query.embed import EmbeddedQuery, embed_query
+    from searchkit.query.filters import Filter, parse_filter
     from searchkit.query.fuse import (
         FusedHit,
         Located,
@@ -42,6 +43,7 @@ __all__ = [
     "KINDS",
     "Audio",
     "EmbeddedQuery",
+    "Filter",
     "FusedHit",
     "Image",
     "Located",
@@ -59,6 +61,7 @@ __all__ = [
     "image",
     "merge_neighbours",
     "parse",
+    "parse_filter",
     "reciprocal_rank_fusion",
     "segment",
     "text",
@@ -67,6 +70,7 @@ __all__ = [
 
 _LAZY = {
     **dict.fromkeys(("EmbeddedQuery", "embed_query"), "embed"),
+    **dict.fromkeys(("Filter", "parse_filter"), "filters"),
     **dict.fromkeys(
         (
             "FusedHit",
