@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -88,7 +88,7 @@ Event: TypeAlias = Opened | Piece | Finished | Unchanged | Skipped | Failed
 
 def decode_files(
     jobs: Sequence[Job], settings: media.DecodeSettings, *, threads: int, depth: int = 64
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Decode files in parallel.
 
     Args:

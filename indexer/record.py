@@ -285,7 +285,7 @@ def _columns(job: Job, opened: Opened) -> dict[str, Any]:
 
 
 def _date(taken_at: str | None, mtime_ns: int) -> str:
-    """When it was taken, else when the file was written; ISO 8601 without a zone: text order is time order."""
+    """When it was taken, else written: ISO 8601 without a zone, so that text order is time order."""
     if taken_at:
         return taken_at[:19]
     return datetime.fromtimestamp(mtime_ns / 1e9, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")

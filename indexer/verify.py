@@ -103,10 +103,8 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
     library.catalog.check_integrity()
     report = VerifyReport(library=library.folder)
     with library.catalog.read() as connection:
-        report.unfinished = sum(
-            len(segments.unsettled(connection, state))
-            for state in (SegmentState.PENDING, SegmentState.DELETING)
-        )
+        states = (SegmentState.PENDING, SegmentState.DELETING)
+        report.unfinished = sum(len(segments.unsettled(connection, state)) for state in states)
         known = spaces.spaces(connection)
         refs = [
             (ref, space) for space_id, space in known for ref in spaces.collections_of(connection, space_id)

@@ -1,4 +1,4 @@
-"""A library: one folder with a catalog and the vectors of what it lists; searches read it, the indexer writes it."""
+"""A library: one folder with a catalog and the vectors of what it lists; it reads, the indexer writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from searchkit.config import SETTINGS_FILE, Settings, default_library, load_sett
 from searchkit.durable import disk_full_guard
 from searchkit.encoders import open_encoder, resolve_info
 from searchkit.errors import LibraryNotFound, QueryError, SpaceMismatch, UsageError
-from searchkit.media import DecodeSettings, open_media
+from searchkit.loading import decode_settings_for, load_samples
+from searchkit.media import DecodeSettings
 from searchkit.query import EmbeddedQuery, Query, embed_query, parse
 from searchkit.query.search import parse_modalities, search_collections
 from searchkit.stores import open_collection
@@ -54,6 +55,29 @@ class LibraryStatus:
     failed: int
     roots: list[str]
     last_run: runs.RunRow | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        run = self.last_run
+        return {
+            "library": str(self.folder),
+            "roots": self.roots,
+            "assets": {modality.value: count for modality, count in self.assets.items()},
+            "failed": self.failed,
+            "segments": self.segments,
+            "spaces": [
+                {"fingerprint": space.fingerprint, "encoder": space.encoder, "dim": space.dim}
+                for space in self.spaces
+            ],
+            "last_run": None
+            if run is None
+            else {
+                "state": run.state.value,
+                "started_at": run.started_at.isoformat(),
+                "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
+                "counts": run.counts,
+            },
+        }
 
 
 def open_library(
@@ -143,11 +167,7 @@ class Library:
         Raises:
             UsageError: a ``[decode]`` setting is unknown or out of range.
         """
-        values = {"audio_rate_hz": self.encoder.audio_rate_hz, **self.settings.decode}
-        try:
-            return DecodeSettings(**values)  # type: ignore[arg-type]
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"a decoding setting does not fit: {error}") from error
+        return decode_settings_for(self.encoder, self.settings)
 
     def index(
         self,
@@ -320,14 +340,7 @@ class Library:
             return self._stores[collection.id]
 
     def _load(self, path: Path, modality: Modality) -> Sequence[Sample]:
-        decoded = open_media(path, self.decode_settings)
-        if decoded.media_type.modality != modality:
-            kind = decoded.media_type.modality.value
-            raise QueryError(
-                f"{path} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}, not {modality.value}",
-                hint=f"type {kind}:{path}, or --{kind} {path}",
-            )
-        return list(decoded.samples)
+        return load_samples(path, modality, self.decode_settings)
 
     def _fetch(self, segment_id: int) -> FloatArray:
         with self.catalog.read() as connection:
@@ -335,7 +348,8 @@ class Library:
             refs = spaces.collections_of(connection, self._space_id())
         for ref in refs:
             if ref.id == collection:
-                return self._store(ref).fetch([segment_id])[0]
+                row: FloatArray = self._store(ref).fetch([segment_id])[0]
+                return row
         raise QueryError(
             f"the library has no segment {segment_id} in this space",
             hint="ids are the segment_id of `--json`",

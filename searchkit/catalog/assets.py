@@ -94,7 +94,7 @@ def roots(connection: Connection) -> list[tuple[str, int]]:
 
 def ensure_root(connection: Connection, path: str) -> int:
     """The root that covers a path, made when none does; roots below a new one are merged into it."""
-    rows = {row.path: row.id for row in connection.execute(select(Root.id, Root.path))}
+    rows = dict(roots(connection))
     covering = [root for root in rows if path == root or path.startswith(root.rstrip("/") + "/")]
     if covering:
         return rows[min(covering, key=len)]
@@ -245,4 +245,4 @@ def count_by_modality(connection: Connection) -> dict[Modality, int]:
     rows = connection.execute(
         select(Asset.modality, func.count()).where(Asset.modality.is_not(None)).group_by(Asset.modality)
     )
-    return {Modality(modality): count for modality, count in rows}
+    return {Modality(str(modality)): count for modality, count in rows}

@@ -1,0 +1,88 @@
+"""The ``searchkit`` command: its subcommands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import click
+import typer
+
+from searchkit._version import __version__
+from searchkit.cli import demo, embed, index, models, query, status, verify
+from searchkit.cli import errors as errors_command
+from searchkit.cli import remove as remove_command
+from searchkit.cli.exits import Exit, exit_for
+from searchkit.cli.output import error_line, line
+from searchkit.errors import SearchkitError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="searchkit",
+    help="Search folders of photos, sounds, videos and texts with words, a sound, a picture, or a sum.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        line(f"searchkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("index")(index.index)
+app.command("query")(query.query)
+app.command("embed")(embed.embed)
+app.command("status")(status.status)
+app.command("errors")(errors_command.errors)
+app.command("remove")(remove_command.remove)
+app.command("verify")(verify.verify)
+app.command("demo")(demo.demo)
+app.add_typer(models.app, name="models")
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; see ``searchkit.cli.exits``."""
+    try:
+        code = app(args=arguments, prog_name="searchkit", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code) if isinstance(code, int) else Exit.OK
+    except SearchkitError as error:
+        error_line(error.message, error.hint)
+        return exit_for(error)
+    except click.ClickException as error:
+        hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "searchkit"
+        error_line(error.format_message(), f"{hint} --help")
+        return Exit.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        error_line("interrupted", "what was recorded stays; run the command again to go on")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except Exception as error:
+        if os.environ.get("SEARCHKIT_DEBUG"):
+            raise
+        error_line(
+            f"internal error: {type(error).__name__}: {error}",
+            "this is a bug in searchkit; SEARCHKIT_DEBUG=1 shows where",
+        )
+        return Exit.INTERNAL

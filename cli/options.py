@@ -1,0 +1,37 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = ["JsonFlag", "LibraryOption", "ModelDirOption", "ModelOption", "StoreOption"]
+
+LibraryOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--library",
+        help="The library's folder (default: SEARCHKIT_LIBRARY, else the user's data folder).",
+        show_default=False,
+    ),
+]
+ModelOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="The model; `searchkit models list` shows all (default: mini).", show_default=False
+    ),
+]
+ModelDirOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--model-dir", help="Where the model's files lie.", show_default=False)
+]
+StoreOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Where a new library keeps its vectors: faiss, qdrant://HOST:PORT, qdrant+local:FOLDER.",
+        show_default=False,
+    ),
+]
+JsonFlag: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

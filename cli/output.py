@@ -1,0 +1,104 @@
+"""The only place that prints: answers to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from searchkit.types import Result, Results, Span
+
+__all__ = ["error_line", "line", "note", "print_json", "print_paths", "print_results", "shown_path", "table"]
+
+
+def line(text: str = "") -> None:
+    """One line of the answer."""
+    print(_printable(text, sys.stdout.encoding))
+
+
+def note(text: str) -> None:
+    """One line that is not part of the answer."""
+    print(_printable(text, sys.stderr.encoding), file=sys.stderr)
+
+
+def error_line(message: str, hint: str = "") -> None:
+    """An error and what to do next."""
+    note(f"searchkit: {message}")
+    if hint:
+        note(f"  -> {hint}")
+
+
+def print_json(value: Any) -> None:
+    """One JSON object."""
+    print(json.dumps(value, indent=2))
+
+
+def print_paths(paths: Iterable[Path], *, nul: bool = False) -> None:
+    """Paths byte for byte, one a line, or ended by NUL."""
+    end = b"\0" if nul else b"\n"
+    sys.stdout.flush()
+    sys.stdout.buffer.write(b"".join(os.fsencode(path) + end for path in paths))
+    sys.stdout.buffer.flush()
+
+
+def shown_path(path: Path) -> str:
+    """A path as a person wants to read it: relative when it lies below the current folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def print_results(results: Results) -> None:
+    """Results as a table: rank, score, modality, file, span or passage."""
+    rows = [
+        (
+            str(result.rank),
+            f"{result.score:.3f}",
+            result.modality.value,
+            shown_path(result.path),
+            _where(result),
+        )
+        for result in results
+    ]
+    table(("", "score", "kind", "file", ""), rows)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns; bold heads on a terminal, none where the output goes to a program."""
+    width = len(heads)
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(width)]
+    if sys.stdout.isatty():
+        line("\x1b[1m" + _columns(heads, widths) + "\x1b[0m")
+    for row in rows:
+        line(_columns(row, widths))
+
+
+def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _where(result: Result) -> str:
+    if result.span is not None:
+        return _clock(result.span)
+    if result.text:
+        words = " ".join(result.text.split())
+        return words if len(words) <= 60 else words[:57] + "..."
+    return ""
+
+
+def _clock(span: Span) -> str:
+    return f"{_time(span.start_s)} to {_time(span.end_s)}"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def _printable(text: str, encoding: str | None) -> str:
+    """Names that are not valid text, and control characters in them, must not break or fool a terminal."""
+    clean = "".join(char if char.isprintable() or char in "\n\t\x1b" else "\ufffd" for char in text)
+    return clean.encode(encoding or "utf-8", "replace").decode(encoding or "utf-8")
