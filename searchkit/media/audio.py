@@ -6,6 +6,7 @@ libsndfile reads what it can; FFmpeg reads the rest, and the sound tracks of vid
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,9 +117,15 @@ def _resampled(blocks: Iterator[FloatArray], from_hz: int, to_hz: int) -> Iterat
         return
     # Chunk by chunk soxr gives the very samples that it gives for the whole.
     stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+    read = given = 0
     for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.empty(0, dtype=np.float32), last=True)
+        read += len(block)
+        resampled = stream.resample_chunk(block)
+        given += len(resampled)
+        yield resampled
+    last = stream.resample_chunk(np.empty(0, dtype=np.float32), last=True)
+    # As librosa does: a last sample that is only begun counts, as a zero.
+    yield np.pad(last, (0, max(0, math.ceil(read * (to_hz / from_hz)) - given - len(last))))
 
 
 @contextmanager

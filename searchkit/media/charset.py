@@ -56,6 +56,6 @@ def _strict(data: bytes, encoding: str, cut: bool) -> str | None:
 def _zeros_encoding(data: bytes) -> str | None:
     """Western text in UTF-16 has a zero in most second bytes, before or after the letter, and no other."""
     early, late = (data[half::2].count(0) / max(1, len(data) // 2) for half in (0, 1))
-    if min(early, late) > 0.1 or max(early, late) < 0.5:
+    if min(early, late) > 0.1 or max(early, late) < 0.7:
         return None
     return "utf-16-be" if early > late else "utf-16-le"

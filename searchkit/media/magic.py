@@ -151,14 +151,16 @@ def _is_transport_stream(head: bytes) -> bool:
     return False
 
 
-_LAYER_3_KBPS = {
-    1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
+_KBPS_LAYER_3 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_KBPS_LAYER_2 = (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
+_KBPS_VERSION_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
 def _mpeg_audio(head: bytes) -> tuple[str, str] | None:
-    """MP3, MP2 and AAC without a header of their own: two frames must follow each other."""
+    """MP3, MP2 and AAC without a header of their own: two frames must follow each other.
+
+    Layer I is left out: no one uses it, and its first bytes are those of text in UTF-16.
+    """
     if len(head) < 8 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     if head[1] & 0xF6 == 0xF0:
@@ -166,13 +168,12 @@ def _mpeg_audio(head: bytes) -> tuple[str, str] | None:
         return (_AUDIO, "audio/aac") if length >= 7 and _follows(head, length) else None
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
     bitrate, rate = head[2] >> 4, head[2] >> 2 & 3
-    if version == 1 or layer == 0 or bitrate in (0, 15) or rate == 3:
+    if version == 1 or layer not in (1, 2) or bitrate in (0, 15) or rate == 3:
         return None
-    if layer != 1:
-        return _AUDIO, "audio/mpeg"
-    kbps = _LAYER_3_KBPS[1 if version == 3 else 2][bitrate - 1]
+    table = _KBPS_VERSION_2 if version != 3 else _KBPS_LAYER_3 if layer == 1 else _KBPS_LAYER_2
     rate_hz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
-    length = (144_000 if version == 3 else 72_000) * kbps // rate_hz + (head[2] >> 1 & 1)
+    bytes_per_kbps = 72_000 if version != 3 and layer == 1 else 144_000
+    length = bytes_per_kbps * table[bitrate - 1] // rate_hz + (head[2] >> 1 & 1)
     return (_AUDIO, "audio/mpeg") if _follows(head, length) else None
 
 

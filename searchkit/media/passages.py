@@ -21,7 +21,7 @@ def passages(text: str, chars: int, overlap_chars: int = 0) -> Iterator[str]:
     """
     held = ""
     for piece, joint in _pieces(text, chars - overlap_chars if overlap_chars else chars):
-        if held and len(held) + len(joint) + len(piece) <= chars:
+        if held and joint and len(held) + len(joint) + len(piece) <= chars:
             held += joint + piece
             continue
         if held:
@@ -33,15 +33,15 @@ def passages(text: str, chars: int, overlap_chars: int = 0) -> Iterator[str]:
 
 
 def _pieces(text: str, chars: int) -> Iterator[tuple[str, str]]:
-    """Pieces of at most ``chars`` characters, each with what joins it to the piece before."""
+    """Pieces of at most ``chars`` characters, each with what joins it to the piece before, or nothing."""
     for paragraph in _PARAGRAPHS.split(text):
         words = " ".join(paragraph.split())
         if not words:
             continue
-        joint = "\n\n"
         if len(words) <= chars:
-            yield words, joint
+            yield words, "\n\n"
             continue
+        joint = ""
         for sentence in filter(None, _SENTENCES.split(words)):
             for piece in _cut(sentence, chars):
                 yield piece, joint
