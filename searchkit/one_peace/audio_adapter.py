@@ -23,11 +23,11 @@ from searchkit.one_peace.adapter import (
     gather_positions,
 )
 from searchkit.one_peace.audio_convolutions import PositionalConvolutions, WaveformEncoder
-from searchkit.one_peace.config import Options, parse_conv_spec
+from searchkit.one_peace.config import Options, frame_count, parse_conv_spec
 from searchkit.one_peace.layers import layer_norm
 from searchkit.one_peace.positions import MAX_LENGTH, table_rows_1d, token_buckets
 
-__all__ = ["AudioAdapter", "frame_count"]
+__all__ = ["AudioAdapter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,6 @@ class AudioOptions(Options):
     dropout: float = 0.0
     use_attn_bias: bool = False
     conv_bias: bool = False
-
-
-def frame_count(samples: int, spec: tuple[tuple[int, int, int], ...]) -> int:
-    """Frames that a waveform of `samples` gives; 0 when it is too short for one."""
-    for _, kernel, stride in spec:
-        samples = max(0, (samples - kernel) // stride + 1)
-    return samples
 
 
 class AudioAdapter(Adapter):

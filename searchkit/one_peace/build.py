@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from searchkit.errors import CheckpointError
+from searchkit.one_peace.branches import is_derived
 from searchkit.one_peace.classify import ClassifyModel
 from searchkit.one_peace.config import ModelConfig
 from searchkit.one_peace.pretrain import PretrainModel
 from searchkit.one_peace.retrieval import RetrievalModel
 from searchkit.one_peace.wrapper import init_parameters
 
-__all__ = ["Model", "build_model", "is_derived", "load_weights"]
+__all__ = ["Model", "build_model", "load_weights"]
 
 Model: TypeAlias = RetrievalModel | ClassifyModel | PretrainModel
 _KINDS: dict[str, type[RetrievalModel] | type[ClassifyModel] | type[PretrainModel]] = {
@@ -23,12 +24,6 @@ _KINDS: dict[str, type[RetrievalModel] | type[ClassifyModel] | type[PretrainMode
     "one_peace_classify": ClassifyModel,
     "one_peace_pretrain": PretrainModel,
 }
-_DERIVED = (".rp_bucket", ".position_idx", ".version")
-
-
-def is_derived(key: str) -> bool:
-    """Whether a checkpoint's tensor is computed from the configuration here, and so is not loaded."""
-    return key.endswith(_DERIVED)
 
 
 def build_model(config: ModelConfig, *, device: str = "cpu") -> Model:

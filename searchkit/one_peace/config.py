@@ -20,6 +20,7 @@ __all__ = [
     "ModelConfig",
     "Options",
     "TaskConfig",
+    "frame_count",
     "modalities_of",
     "parse_conv_spec",
 ]
@@ -78,6 +79,13 @@ def parse_conv_spec(spec: str | None) -> tuple[tuple[int, int, int], ...]:
         return tuple((int(channels), int(kernel), int(stride)) for channels, kernel, stride in rows)
     except (SyntaxError, TypeError, ValueError) as error:
         raise CheckpointError(f"feature_encoder_spec {spec!r} cannot be read: {error}") from error
+
+
+def frame_count(samples: int, spec: tuple[tuple[int, int, int], ...]) -> int:
+    """Frames that a waveform of `samples` gives; 0 when it is too short for one."""
+    for _, kernel, stride in spec:
+        samples = max(0, (samples - kernel) // stride + 1)
+    return samples
 
 
 class Options:

@@ -94,9 +94,10 @@ class ImageAdapter(Adapter):
             EncoderError: the images are not squares of the size that the model was made for.
         """
         size = self.size_px
-        if src_images.dim() != 4 or tuple(src_images.shape[1:]) != (self.channels, size, size):
+        shape = tuple(src_images.shape)
+        if len(shape) != 4 or shape[1:] != (self.channels, size, size):
             raise EncoderError(
-                f"{self.modality} input needs (B, {self.channels}, {size}, {size}), got {tuple(src_images.shape)}"
+                f"{self.modality} input needs (B, {self.channels}, {size}, {size}), got {shape}"
             )
         batch, length = src_images.size(0), self.side**2 + 1
         padding_mask = torch.zeros((batch, length), dtype=torch.bool, device=src_images.device)

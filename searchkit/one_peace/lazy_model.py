@@ -1,0 +1,113 @@
+"""A model whose branches are read from disk when they are first needed and can be dropped again."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from searchkit.errors import CheckpointError, ModalityUnsupported
+from searchkit.one_peace.adapter import Adapter
+from searchkit.one_peace.branches import HEADS, SHARED, branch_of
+from searchkit.one_peace.build import Model, build_model
+from searchkit.one_peace.upgrade import fit_weights
+from searchkit.one_peace.weights import WeightSource
+
+__all__ = ["LazyModel"]
+
+
+class LazyModel:
+    """Loads what a modality needs: its own branch, the shared attention and the heads.
+
+    Args:
+        source: where the weights are.
+        device: where to run.
+        dtype: floating-point type of the weights; the stored type is memory-mapped, others are copies.
+    """
+
+    def __init__(
+        self, source: WeightSource, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.source = source
+        self.config = source.config
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._model: Model = build_model(self.config, device="meta").eval()
+        self._model.requires_grad_(False)
+        self._loaded: set[str] = set()
+        self._lock = threading.RLock()
+
+    @property
+    def loaded(self) -> frozenset[str]:
+        """Names of the branches in memory."""
+        return frozenset(self._loaded)
+
+    @contextmanager
+    def using(self, *modalities: str) -> Iterator[Model]:
+        """The model with these modalities' branches in memory, held until the block ends.
+
+        Raises:
+            ModalityUnsupported: the checkpoint lacks one.
+            CheckpointError: a weight is missing or does not fit the configuration.
+        """
+        unknown = [name for name in modalities if name not in self.config.modalities]
+        if unknown:
+            raise ModalityUnsupported(
+                f"{self.source.name} has no {unknown[0]} branch, only {', '.join(self.config.modalities)}",
+                hint="use a checkpoint that was trained with that modality",
+            )
+        with self._lock:
+            for branch in (SHARED, HEADS, *modalities):
+                if branch not in self._loaded:
+                    self._load(branch)
+            yield self._model
+
+    def drop(self, *branches: str) -> None:
+        """Free branches; without a name, all of them. They load again when they are needed."""
+        with self._lock:
+            for key, parameter in self._parameters(branches or tuple(self._loaded)):
+                self._assign(key, torch.empty_like(parameter, device="meta"))
+            self._loaded -= set(branches or self._loaded)
+
+    def _parameters(self, branches: tuple[str, ...]) -> list[tuple[str, nn.Parameter]]:
+        names = self.config.modalities
+        return [(k, p) for k, p in self._model.named_parameters() if branch_of(k, names) in branches]
+
+    def _load(self, branch: str) -> None:
+        shapes = {key: tuple(parameter.shape) for key, parameter in self._parameters((branch,))}
+        fitted = fit_weights(self.source.branch(branch), shapes) if shapes else {}
+        for key, shape in shapes.items():
+            value = fitted.get(key)
+            if value is None:
+                value = self._default(key, shape)
+            elif tuple(value.shape) != shape:
+                found = tuple(value.shape)
+                raise CheckpointError(f"{self.source.name}: {key} is {found}, its configuration says {shape}")
+            self._assign(key, value.to(device=self.device, dtype=self.dtype))
+        for module in self._model.modules():
+            if isinstance(module, Adapter):
+                module.clear_cache()
+        self._loaded.add(branch)
+
+    def _default(self, key: str, shape: tuple[int, ...]) -> Tensor:
+        """Values for what published files may lack without harm.
+
+        Raises:
+            CheckpointError: it is not among these.
+        """
+        if key == "logit_scale":
+            return torch.tensor(math.log(self.config.logit_scale_init))
+        if key.endswith("mask_embedding"):
+            return torch.zeros(shape)
+        raise CheckpointError(
+            f"{self.source.name}: {key} is missing, so this is no {self.config.kind} checkpoint",
+            hint="check model_type, or convert the checkpoint again",
+        )
+
+    def _assign(self, key: str, value: Tensor) -> None:
+        path, _, name = key.rpartition(".")
+        self._model.get_submodule(path).register_parameter(name, nn.Parameter(value, requires_grad=False))
