@@ -107,7 +107,6 @@ def index(
             raise
         state = RunState.INTERRUPTED if report.interrupted else RunState.DONE
         _end(library, run_id, report, started, state)
-    library.refresh()
     if report.skipped and not any(
         (report.new, report.changed, report.moved, report.gone, report.same, report.failed)
     ):
@@ -141,7 +140,6 @@ def remove(library: Library, paths: Sequence[str | Path]) -> int:
         with library.catalog.write() as connection:
             assets.delete_empty_roots(connection)
         recorder.refresh_means()
-    library.refresh()
     return len(doomed)
 
 

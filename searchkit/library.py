@@ -293,21 +293,16 @@ class Library:
         root = self.folder / VECTORS_FOLDER
         return open_collection(spec, root=root, name=name, dim=dim, read_only=read_only)
 
-    def refresh(self) -> None:
-        """Close the stores that searches use; the next search opens them again."""
+    def close(self) -> None:
+        """Close stores, encoder and catalog; calling it again does nothing."""
         with self._mutex, contextlib.ExitStack() as stack:
+            stack.callback(self.catalog.close)
+            if self._encoder is not None:
+                stack.callback(self._encoder.close)
             for store in self._stores.values():
                 stack.callback(store.close)
             self._stores.clear()
-
-    def close(self) -> None:
-        """Close stores, encoder and catalog; calling it again does nothing."""
-        with self._mutex:
-            self.refresh()
-            if self._encoder is not None:
-                self._encoder.close()
-                self._encoder = None
-            self.catalog.close()
+            self._encoder = None
 
     def __enter__(self) -> Library:
         return self
