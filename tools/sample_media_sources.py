@@ -1,7 +1,7 @@
 """The parts list of sample_media: where each file comes from; knows nothing of how it is built.
 
-Columns of ROWS: output file | package, as "registry:name" | path inside the package, "#member" for a member of
-an archive | author | licence | original source as the package names it | edit, explained in
+Columns of ROWS: output file | package, as "registry:name" | path inside the package, "#member" for a member
+of an archive | author | licence | original source as the package names it | edit, explained in
 build_sample_media.py. HEADER and FOOTER are the words around the same table in LICENSES.md.
 """
 
