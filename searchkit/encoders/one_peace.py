@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["OnePeaceEncoder", "load"]
 
 _BATCH_TOKENS = 2048
+_LONGEST_S = 20
 _PREPROCESSING = 1
 
 
@@ -105,7 +106,7 @@ class OnePeaceEncoder:
     def encode(self, samples: Sequence[Sample]) -> FloatArray:
         """Embed samples of any mix of modalities, in order: (N, dim) float32 unit rows.
 
-        Sounds are cut to the model's longest duration (15 s); texts to 70 tokens.
+        Sounds are cut to the model's longest duration (15 or 20 s), texts to its longest length (70 tokens).
 
         Raises:
             ModalityUnsupported: the checkpoint lacks a sample's modality.
@@ -163,7 +164,7 @@ class OnePeaceEncoder:
             rows[batch] = self._run("image", src_images=torch.from_numpy(normalise_pixels(resized)))
 
     def _encode_sounds(self, places: list[int], samples: Sequence[AudioSample], rows: FloatArray) -> None:
-        longest_s = self.model.config.task.max_duration
+        longest_s = min(self.model.config.task.max_duration, _LONGEST_S)
         clips = {
             place: prepare_waveform(
                 resample(samples[place].waveform, samples[place].rate_hz), max_duration_s=longest_s

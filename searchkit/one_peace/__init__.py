@@ -9,24 +9,38 @@ from searchkit.errors import DependencyMissing
 
 if TYPE_CHECKING:
     from searchkit.one_peace.adapter import Adapter, AdapterContext, register_modality
+    from searchkit.one_peace.answers import Box, SoundClass, classify_sound, draw_box, ground
     from searchkit.one_peace.convert import convert_checkpoint
     from searchkit.one_peace.hub import OnePeaceHubInterface, from_pretrained
+    from searchkit.one_peace.pull import pull_model
 
 __all__ = [
     "Adapter",
     "AdapterContext",
+    "Box",
     "OnePeaceHubInterface",
+    "SoundClass",
+    "classify_sound",
     "convert_checkpoint",
+    "draw_box",
     "from_pretrained",
+    "ground",
+    "pull_model",
     "register_modality",
 ]
 
 _HOMES = {
     "Adapter": "adapter",
     "AdapterContext": "adapter",
+    "Box": "answers",
     "OnePeaceHubInterface": "hub",
+    "SoundClass": "answers",
+    "classify_sound": "answers",
     "convert_checkpoint": "convert",
+    "draw_box": "answers",
     "from_pretrained": "hub",
+    "ground": "answers",
+    "pull_model": "pull",
     "register_modality": "wrapper",
 }
 

@@ -17,13 +17,13 @@ from typing import IO, Any
 import numpy as np
 
 from searchkit.durable import disk_full_guard, fsync_folder, write_text
-from searchkit.errors import CheckpointError, UsageError
+from searchkit.errors import CheckpointError, DiskFull, UsageError
 from searchkit.one_peace.branches import CONFIG_NAME, FORMAT, TOKENIZER_NAME, branch_of, is_derived
 from searchkit.one_peace.checkpoint import Checkpoint, StoredTensor, read_checkpoint
 from searchkit.one_peace.config import ModelConfig
 from searchkit.one_peace.tokenizer import tokenizer_json
 
-__all__ = ["convert_checkpoint", "write_branch"]
+__all__ = ["convert_checkpoint", "read_config_file", "write_branch"]
 
 _BLOCK_BYTES = 8 * 2**20
 _NUMPY_FLOATS = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
@@ -68,6 +68,7 @@ def convert_checkpoint(
     folder.parent.mkdir(parents=True, exist_ok=True)
     for stale in folder.parent.glob(f".{folder.name}.*.partial"):
         shutil.rmtree(stale, ignore_errors=True)
+    _check_space(folder.parent, checkpoint, dtype)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
     try:
         with disk_full_guard(folder):
@@ -82,6 +83,35 @@ def convert_checkpoint(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return folder
+
+
+def _check_space(place: Path, checkpoint: Checkpoint, dtype: str | None) -> None:
+    """Refuse before the work begins where the result cannot fit."""
+    width = _WIDTHS[_TARGETS[dtype]] if dtype else 0
+    needed = sum(
+        t.count * (width or t.item_bytes) for key, t in checkpoint.tensors.items() if not is_derived(key)
+    )
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise DiskFull(
+            f"the converted model takes {needed} bytes, {place} has room for {free}",
+            hint="free some space or name another folder, then run the same command again",
+        )
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Settings from a JSON file, for a checkpoint that was saved without.
+
+    Raises:
+        CheckpointError: it cannot be read or is no JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: it needs a `task` and a `model` section")
+    return found
 
 
 def _settings(checkpoint: Checkpoint, config: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from searchkit.durable import disk_full_guard, fsync_folder, write_text
-from searchkit.errors import DownloadError
+from searchkit.errors import DiskFull, DownloadError
 
 __all__ = ["download"]
 
@@ -125,6 +126,15 @@ def _fetch_rest(url: str, part: Path, progress: Progress | None) -> None:
         done = have if resumed else 0
         total = done + length if length else 0
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise ConnectionResetError("the server sent another part than was asked for")
+        free = shutil.disk_usage(part.parent).free
+        if length > free:
+            raise DiskFull(
+                f"{length} bytes are to come, {part.parent} has room for {free}",
+                hint="free some space, then run the same command again",
+            )
         if not resumed:
             write_text(facts_path, json.dumps({"tag": tag, "total": total}))
         with part.open("ab" if resumed else "wb") as file:
