@@ -29,7 +29,7 @@ def demo(
     from searchkit import audio, image, text
     from searchkit.library import open_library
 
-    sound, picture = folder / "sounds" / "dog_bark.ogg", folder / "photos" / "steam_train.jpg"
+    sound, picture = folder / "sounds" / "dog_barking.ogg", folder / "photos" / "train_at_station.jpg"
     missing = [path for path in (sound, picture) if not path.is_file()]
     if missing:
         raise UsageError(

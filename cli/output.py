@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from searchkit.types import Result, Results, Span
+if TYPE_CHECKING:
+    from searchkit.types import Result, Results, Span
 
 __all__ = ["error_line", "line", "note", "print_json", "print_paths", "print_results", "shown_path", "table"]
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from searchkit.cli.output import note
-from searchkit.indexer.progress import NO_PROGRESS, Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+    from searchkit.indexer import Progress
 
 __all__ = ["open_progress"]
 
@@ -42,6 +43,8 @@ def open_progress(*, quiet: bool = False) -> Iterator[Progress]:
         ) as bars:
             yield _Bars(bars)
     elif quiet:
+        from searchkit.indexer import NO_PROGRESS
+
         yield NO_PROGRESS
     else:
         yield _Lines()

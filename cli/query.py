@@ -43,6 +43,12 @@ def query(
         str | None,
         typer.Option("--to", help="What to find: image, audio, video, text, or several with commas."),
     ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where", help="Only these files: 'path:2019/** AND duration_s<10'.", show_default=False
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many results at most.")] = 10,
     spans: Annotated[bool, typer.Option("--spans", help="Every span, not the best of each file.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the paths.")] = False,
@@ -70,7 +76,7 @@ def query(
         expr=[*([" ".join(words)] if words else []), *(expr or ())],
     )
     with open_library(library, create=False, read_only=True, model=model, model_dir=model_dir) as opened:
-        results = opened.search(value, to=to, k=k, spans=spans)
+        results = opened.search(value, to=to, k=k, where=where, spans=spans)
     if json:
         print_json(results.to_dict())
     elif paths or nul:

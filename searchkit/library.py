@@ -21,7 +21,7 @@ from searchkit.encoders import open_encoder, resolve_info
 from searchkit.errors import LibraryNotFound, QueryError, SpaceMismatch, UsageError
 from searchkit.loading import decode_settings_for, load_samples
 from searchkit.media import DecodeSettings
-from searchkit.query import EmbeddedQuery, Query, embed_query, parse
+from searchkit.query import EmbeddedQuery, Filter, Query, embed_query, parse, parse_filter
 from searchkit.query.search import parse_modalities, search_collections
 from searchkit.stores import open_collection
 from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
@@ -209,6 +209,7 @@ class Library:
         *,
         to: str | Modality | Sequence[str | Modality] | None = None,
         k: int = 10,
+        where: Filter | str | None = None,
         spans: bool = False,
     ) -> Results:
         """Search with a query value, or with its source text: ``audio:bark.wav + 0.5*text:"snow"``.
@@ -217,10 +218,12 @@ class Library:
             query: what to search with.
             to: modalities to find; None for all that the library has.
             k: how many results at most.
+            where: the only files to find: a filter, or its text ``path:2019/** AND duration_s<10``.
             spans: every matching segment instead of the best of each file.
 
         Raises:
             QueryError: the query does not parse, is empty, or cancels out; ``k`` is below 1.
+            InvalidFilter: the filter names an unknown field or a bad value.
             DecodeError: a file of the query cannot be read.
             ModalityUnsupported: the encoder cannot embed one of its terms.
             SpaceMismatch: the library has no vectors of this encoder.
@@ -238,6 +241,7 @@ class Library:
             catalog=self.catalog,
             collections=[(ref, self._store(ref)) for ref in refs],
             k=k,
+            where=parse_filter(where) if isinstance(where, str) else where,
             spans=spans,
         )
         return Results(str(value), self.space.fingerprint, tuple(found))

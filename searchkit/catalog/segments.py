@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from searchkit.catalog.tables import Asset, Collection, Embedding, Segment, SegmentState
 from searchkit.types import Modality
@@ -17,6 +17,7 @@ __all__ = [
     "count_ready",
     "delete_segments",
     "forget_embeddings_of",
+    "ids_where",
     "insert_pending",
     "join",
     "mark_asset_deleting",
@@ -170,6 +171,22 @@ def ready_ids(connection: Connection, collection_id: int) -> Iterator[int]:
         select(Segment.id)
         .where(Segment.collection_id == collection_id, Segment.state == SegmentState.READY.value)
         .order_by(Segment.id)
+    )
+
+
+def ids_where(connection: Connection, collection_id: int, condition: ColumnElement[bool]) -> list[int]:
+    """Ids of a collection's READY segments whose asset fulfils a condition over ``assets``, ascending."""
+    return list(
+        connection.scalars(
+            select(Segment.id)
+            .join(Asset, Asset.id == Segment.asset_id)
+            .where(
+                Segment.collection_id == collection_id,
+                Segment.state == SegmentState.READY.value,
+                condition,
+            )
+            .order_by(Segment.id)
+        )
     )
 
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from searchkit.catalog import Catalog, segments
 from searchkit.catalog.segments import SegmentRow
 from searchkit.catalog.spaces import CollectionRef
+from searchkit.errors import QueryError
+from searchkit.query.filters import Filter
 from searchkit.query.fuse import reciprocal_rank_fusion
-from searchkit.types import FloatArray, Hit, Modality, Result, Span, VectorStore
+from searchkit.types import FloatArray, Hit, IdArray, Modality, Result, Span, VectorStore
 
 __all__ = ["parse_modalities", "search_collections"]
 
@@ -25,6 +29,7 @@ def search_collections(
     catalog: Catalog,
     collections: Sequence[tuple[CollectionRef, VectorStore]],
     k: int,
+    where: Filter | None = None,
     spans: bool = False,
 ) -> list[Result]:
     """The k best assets (or segments) for a query vector.
@@ -38,12 +43,17 @@ def search_collections(
         catalog: knows the segments.
         collections: what to search, with the stores that hold it.
         k: how many results at most, >= 1.
+        where: the only assets to find, applied before the best are taken.
         spans: keep every segment instead of the best of each asset.
     """
     rows: dict[int, SegmentRow] = {}
     lists: dict[Modality, list[Hit]] = {}
     for collection, store in collections:
-        hits = _ready_hits(vector, catalog, store, k, spans, rows)
+        among = None
+        if where is not None:
+            with catalog.read() as connection:
+                among = np.array(segments.ids_where(connection, collection.id, where.sql()), dtype=np.int64)
+        hits = _ready_hits(vector, catalog, store, k, spans, among, rows)
         lists.setdefault(collection.modality, []).extend(hits)
     rankings: dict[str, list[Hit]] = {}
     for modality, hits in lists.items():
@@ -62,13 +72,14 @@ def _ready_hits(
     store: VectorStore,
     k: int,
     spans: bool,
+    among: IdArray | None,
     rows: dict[int, SegmentRow],
 ) -> list[Hit]:
     """Hits whose segments are READY, from ever longer lists until k assets are among them."""
-    size = len(store)
+    size = len(store) if among is None else len(among)
     depth = min(size, 2 * k + _SLACK)
     while depth > 0:
-        hits = store.search(vector[None, :], depth)[0]
+        hits = store.search(vector[None, :], depth, among=among)[0]
         with catalog.read() as connection:
             joined = segments.join(connection, [hit.id for hit in hits])
         ready = [hit for hit in hits if hit.id in joined]
@@ -115,8 +126,6 @@ def parse_modalities(to: str | Modality | Sequence[str | Modality] | None) -> tu
     Raises:
         QueryError: a name is none of text, image, audio, video.
     """
-    from searchkit.errors import QueryError
-
     if to is None:
         return tuple(Modality)
     names = to.split(",") if isinstance(to, str) else [str(name) for name in to]
