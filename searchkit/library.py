@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import threading
 from collections.abc import Sequence
@@ -12,13 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from searchkit.catalog import CATALOG_FILE, Catalog, assets, runs, segments, spaces
+from searchkit.catalog import CATALOG_FILE, Catalog, assets, runs, segments, spaces, tags
 from searchkit.catalog.assets import FileError
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_settings
 from searchkit.durable import disk_full_guard
 from searchkit.encoders import open_encoder, resolve_info
-from searchkit.errors import LibraryNotFound, QueryError, SpaceMismatch, UsageError
+from searchkit.errors import LibraryError, LibraryNotFound, QueryError, SpaceMismatch, UsageError
 from searchkit.loading import decode_settings_for, load_samples
 from searchkit.media import DecodeSettings
 from searchkit.query import EmbeddedQuery, Filter, Query, embed_query, parse, parse_filter
@@ -279,6 +280,36 @@ class Library:
         """Files that could not be read, and why."""
         with self.catalog.read() as connection:
             return assets.failures(connection)
+
+    def tag(self, *paths: str | Path, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
+        """Put tags on files and folders of the library, and take others off; returns how many files.
+
+        Raises:
+            UsageError: a tag is empty, there are no paths, or the library holds nothing at a path.
+            LibraryError: the library was opened read-only.
+        """
+        if self.read_only:
+            raise LibraryError(f"{self.folder} was opened read-only", hint="open it without read_only")
+        if not paths or any(not tag.strip() for tag in (*add, *remove)):
+            raise UsageError("tagging needs files and words", hint="searchkit tag PATH --add WORD")
+        with self.catalog.write() as connection:
+            chosen: set[int] = set()
+            for path in paths:
+                found = assets.ids_under(connection, os.path.abspath(Path(path).expanduser()))  # noqa: PTH100
+                if not found:
+                    raise UsageError(
+                        f"the library holds nothing at {path}", hint="`searchkit status` lists its folders"
+                    )
+                chosen.update(found)
+            ids = sorted(chosen)
+            tags.add_tags(connection, ids, [tag.strip() for tag in add])
+            tags.remove_tags(connection, ids, [tag.strip() for tag in remove])
+        return len(ids)
+
+    def tags(self) -> dict[str, int]:
+        """How many files carry each tag."""
+        with self.catalog.read() as connection:
+            return tags.tag_counts(connection)
 
     def collection(self, collection_id: int) -> tuple[CollectionRef, int]:
         """A collection of any space by its key, with the length of its vectors."""
