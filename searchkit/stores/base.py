@@ -85,7 +85,11 @@ def as_queries(queries: npt.ArrayLike, dim: int, k: int) -> FloatArray:
 
 def as_among(among: Sequence[int] | IdArray | None) -> IdArray | None:
     """Allowed ids, ascending and without repeats; None stays None."""
-    return None if among is None else np.unique(as_ids(among))
+    if among is None:
+        return None
+    ids = as_ids(among)
+    # what comes from a catalog is in order already
+    return ids if bool((ids[1:] > ids[:-1]).all()) else np.unique(ids)
 
 
 def last_of_each(ids: IdArray) -> npt.NDArray[np.intp]:

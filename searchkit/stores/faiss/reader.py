@@ -8,7 +8,7 @@ from pathlib import Path
 from searchkit.errors import DimensionMismatch, StoreCorrupt
 from searchkit.stores.faiss.log import LOG_HEADER, read_records
 from searchkit.stores.faiss.manifest import MANIFEST_NAME, Manifest, SegmentEntry, read_manifest
-from searchkit.stores.faiss.segment import open_segment, read_mask
+from searchkit.stores.faiss.segment import Segment, read_mask
 from searchkit.stores.faiss.snapshot import Part, Snapshot, Tail
 
 __all__ = ["CollectionReader"]
@@ -122,7 +122,7 @@ class CollectionReader:
         part = known.get(entry.name)
         segment = part.segment if part is not None else None
         if segment is None or segment.entry.derived != entry.derived:
-            segment = open_segment(self.folder, entry, self.dim)
+            segment = Segment(self.folder, entry, self.dim)
         alive = None if entry.dead is None else ~read_mask(self.folder, entry.dead, entry.count)
         return Part(segment.ids, segment.rows, alive, segment)
 

@@ -7,10 +7,11 @@ numpy alone. It knows nothing of which rows are dead.
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +19,40 @@ import numpy.typing as npt
 from searchkit.durable import replace_file
 from searchkit.errors import StoreCorrupt
 from searchkit.stores.faiss.manifest import FileEntry, SegmentEntry
-from searchkit.types import IdArray
+from searchkit.types import FloatArray, IdArray
 
-__all__ = ["HalfArray", "Segment", "open_segment", "read_mask", "rows_header", "write_mask", "write_segment"]
+__all__ = [
+    "HALF_SCALE",
+    "Checksum",
+    "HalfArray",
+    "Segment",
+    "check_size",
+    "read_mask",
+    "rows_header",
+    "widen",
+    "write_mask",
+    "write_segment",
+]
 
 HalfArray = npt.NDArray[np.float16]
 BoolArray = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
-_CHUNK_BYTES = 1 << 22
+HALF_SCALE = np.float32(2.0**112)
+"""What ``widen`` leaves out."""
+
+_CHUNK_ROWS = 1024
+_HALF_MASK = np.int32(-0x70002000)  # 0x8fffe000: what a float16 fills of a float32
 _HINT = "restore it from a backup, or index again"
 
 
 class Segment:
-    """One sealed segment: ``ids`` (N,) int64 ascending, ``rows`` (N, dim) float16, both mapped."""
+    """One sealed segment: ``ids`` (N,) int64 ascending, ``rows`` (N, dim) float16, both mapped.
+
+    Raises:
+        StoreCorrupt: a file has the wrong size.
+        FileNotFoundError: a file is missing (or was merged away a moment ago).
+    """
 
     def __init__(self, folder: Path, entry: SegmentEntry, dim: int) -> None:
         self.entry = entry
@@ -43,37 +65,43 @@ class Segment:
         rows = np.memmap(folder / entry.rows.name, "<f2", "r", offset=offset, shape=(entry.count, dim))
         self.rows: HalfArray = np.asarray(rows)
         self.first_id, self.last_id = int(self.ids[0]), int(self.ids[-1])
+        self._derived: dict[str, Any] = {}
+        self._mutex = threading.Lock()
 
+    def has(self, suffix: str) -> bool:
+        """Whether the manifest names a derived file of that kind."""
+        return any(file.name.endswith(suffix) for file in self.entry.derived)
 
-def open_segment(folder: Path, entry: SegmentEntry, dim: int) -> Segment:
-    """Map a segment's files.
-
-    Raises:
-        StoreCorrupt: a file has the wrong size.
-        FileNotFoundError: a file is missing (or was merged away a moment ago).
-    """
-    return Segment(folder, entry, dim)
+    def opened(self, suffix: str, name: str, open_file: Callable[[Path], T]) -> T | None:
+        """A file of the segment, opened once by ``open_file``; None when it cannot be (rows always can)."""
+        with self._mutex:
+            if suffix not in self._derived:
+                try:
+                    self._derived[suffix] = open_file(self.folder / name)
+                # a file that is damaged, or gone since another process merged, costs speed and not answers
+                except (OSError, RuntimeError):
+                    self._derived[suffix] = None
+            found: T | None = self._derived[suffix]
+            return found
 
 
 def write_segment(
-    folder: Path, name: str, dim: int, ids: IdArray, blocks: Sequence[HalfArray] | npt.NDArray[np.float16]
+    folder: Path, name: str, dim: int, ids: IdArray, blocks: Iterable[HalfArray]
 ) -> SegmentEntry:
-    """Write a segment durably: ascending ids (N,), and its rows in one array or in several blocks.
+    """Write a segment durably: ascending ids (N,), and its rows block by block.
 
     Raises:
         DiskFull: the device is full; nothing of the segment counts.
     """
-    parts = [blocks] if isinstance(blocks, np.ndarray) else blocks
     with replace_file(folder / f"{name}.rows") as file:
-        written = _Checksum(file)
+        written = Checksum(file)
         written.write(rows_header(dim, len(ids)))
-        step = max(1, _CHUNK_BYTES // (2 * dim))
-        for part in parts:
-            for start in range(0, len(part), step):
-                written.write(np.ascontiguousarray(part[start : start + step], dtype="<f2").tobytes())
+        for block in blocks:
+            for start in range(0, len(block), _CHUNK_ROWS):
+                written.write(np.ascontiguousarray(block[start : start + _CHUNK_ROWS], dtype="<f2").tobytes())
         rows = written.entry(f"{name}.rows")
     with replace_file(folder / f"{name}.ids") as file:
-        written = _Checksum(file)
+        written = Checksum(file)
         written.write(ids.astype("<i8").tobytes())
         listed = written.entry(f"{name}.ids")
     return SegmentEntry(name=name, count=len(ids), rows=rows, ids=listed)
@@ -86,7 +114,7 @@ def write_mask(folder: Path, name: str, mask: BoolArray) -> FileEntry:
         DiskFull: the device is full.
     """
     with replace_file(folder / name) as file:
-        written = _Checksum(file)
+        written = Checksum(file)
         written.write(np.packbits(mask, bitorder="little").tobytes())
         return written.entry(name)
 
@@ -126,14 +154,29 @@ def rows_header(dim: int, count: int) -> bytes:
     return index + struct.pack("<iifQQQ", 4, 0, 0.0, dim, size, 0) + struct.pack("<Q", size * count)
 
 
-class _Checksum:
+def widen(bits: npt.NDArray[np.int16], wide: npt.NDArray[np.int32]) -> FloatArray:
+    """Float16 rows, seen as int16, as float32 times 2**-112, in the memory of ``wide``; exact.
+
+    Five times faster than numpy's own conversion: the bits shift into place, only the exponent's bias is off.
+    """
+    np.copyto(wide, bits)
+    np.left_shift(wide, 13, out=wide)
+    np.bitwise_and(wide, _HALF_MASK, out=wide)
+    return wide.view(np.float32)
+
+
+class Checksum:
+    """Writes to a file and sums up what was written."""
+
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._crc32, self._size_bytes = file, 0, 0
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
+        """Write bytes."""
         self._file.write(content)
         self._crc32 = zlib.crc32(content, self._crc32)
         self._size_bytes += len(content)
 
     def entry(self, name: str) -> FileEntry:
+        """What the manifest says of the file."""
         return FileEntry(name, self._size_bytes, self._crc32)

@@ -47,6 +47,11 @@ class Part:
         live = np.arange(len(self.ids)) if self.alive is None else np.flatnonzero(self.alive)
         return live[np.argsort(self.ids[live], kind="stable")]
 
+    @cached_property
+    def alive_bits(self) -> npt.NDArray[np.uint8] | None:
+        """``alive`` with one bit a row, least significant first; None when all are."""
+        return None if self.alive is None else np.packbits(self.alive, bitorder="little")
+
     def live_positions(self) -> Positions:
         """Positions of the rows that are alive, by ascending id."""
         if self._order is not None:
@@ -67,6 +72,22 @@ class Part:
         if self.alive is not None:
             found = np.where((found >= 0) & self.alive[found], found, -1)
         return found.astype(np.intp)
+
+    def mask_of(self, ids: IdArray) -> BoolArray:
+        """Which rows (N,) are alive and among ``ids``, which ascend."""
+        mask = np.zeros(len(self.ids), dtype=np.bool_)
+        if self.segment is not None:
+            first, last = self.segment.first_id, self.segment.last_id
+            ids = ids[np.searchsorted(ids, first) : np.searchsorted(ids, last, side="right")]
+            # a table of the segment's range of ids beats looking up many ids one by one
+            if len(ids) > len(mask) // 16 and last - first < 16 * len(mask):
+                table = np.zeros(last - first + 1, dtype=np.bool_)
+                table[ids - first] = True
+                np.take(table, self.ids - first, out=mask)
+                return mask if self.alive is None else mask & self.alive
+        found = self.find(ids)
+        mask[found[found >= 0]] = True
+        return mask
 
     def without(self, ids: IdArray) -> Part:
         """The same rows with those ids dead."""

@@ -11,8 +11,10 @@ import numpy as np
 from searchkit.errors import StoreError, UnknownId, UsageError
 from searchkit.stores.base import as_among, as_ids, as_queries, as_rows
 from searchkit.stores.faiss.reader import CollectionReader
-from searchkit.stores.faiss.scan import search_snapshot
+from searchkit.stores.faiss.search import search_snapshot
 from searchkit.stores.faiss.snapshot import Snapshot
+from searchkit.stores.faiss.tuning import Tuning
+from searchkit.stores.faiss.upkeep import Upkeep
 from searchkit.stores.faiss.writer import CollectionWriter
 from searchkit.types import FloatArray, Hit, IdArray
 
@@ -29,6 +31,7 @@ class FaissStore:
         folder: the collection's folder; made by the first writer.
         dim: length of a vector.
         read_only: refuse writes, and leave the writer's place to another process.
+        tuning: when to seal, merge and derive; the default is what was measured to be best.
 
     Raises:
         StoreLocked: another process is writing to the folder, and ``read_only`` is not set.
@@ -36,20 +39,26 @@ class FaissStore:
         StoreCorrupt: a file is damaged or missing.
     """
 
-    def __init__(self, folder: Path, dim: int, *, read_only: bool = False) -> None:
+    def __init__(
+        self, folder: Path, dim: int, *, read_only: bool = False, tuning: Tuning | None = None
+    ) -> None:
         if dim < 1:
             raise UsageError(f"dim must be at least 1, got {dim}")
         self._folder = folder
         self._dim = dim
-        self._mutex = threading.Lock()
+        self._tuning = tuning or Tuning()
+        self._mutex = threading.RLock()
         self._closed = False
         self._reader: CollectionReader | None = None
         self._writer: CollectionWriter | None = None
+        self._upkeep: Upkeep | None = None
+        self._looked_at = 0
         if read_only:
             self._reader = CollectionReader(folder, dim)
             self._reader.load()
         else:
-            self._writer = CollectionWriter(folder, dim)
+            self._writer = CollectionWriter(folder, dim, tuning=self._tuning)
+            self._upkeep = Upkeep(self._writer, self._mutex, self._tuning)
 
     @property
     def dim(self) -> int:
@@ -78,12 +87,15 @@ class FaissStore:
             writer = self._writable()
             if len(checked):
                 writer.upsert(checked, rows)
+                self._look_after(writer)
 
     def delete(self, ids: Sequence[int] | IdArray) -> None:
         """Remove rows; unknown ids are fine."""
         checked = as_ids(ids)
         with self._mutex:
-            self._writable().delete(checked)
+            writer = self._writable()
+            writer.delete(checked)
+            self._look_after(writer)
 
     def flush(self) -> None:
         """Return when all earlier writes would survive a power cut."""
@@ -122,10 +134,19 @@ class FaissStore:
             InvalidVector: a query is zero or not finite.
         """
         checked, allowed = as_queries(queries, self._dim, k), as_among(among)
-        return search_snapshot(self._snapshot(), checked, k, allowed)
+        return search_snapshot(self._snapshot(), checked, k, allowed, self._tuning)
 
     def close(self) -> None:
-        """Flush, then release files and the writer's place; harmless when done twice."""
+        """Flush, finish upkeep, release files and the writer's place; harmless when done twice."""
+        upkeep, self._upkeep = self._upkeep, None
+        if upkeep is not None:
+            try:
+                with self._mutex:
+                    upkeep.start()
+                upkeep.wait()
+            finally:
+                # told to stop while waiting (Ctrl-C, say): what is half done does not count
+                upkeep.stop()
         with self._mutex:
             if self._closed:
                 return
@@ -137,6 +158,26 @@ class FaissStore:
                     self._writer.flush()
                 finally:
                     self._writer.close()
+
+    def compact(self) -> None:
+        """Merge all rows into one segment and build what makes its scans fast; searches go on meanwhile.
+
+        Never needed: upkeep in the background does as much as pays.
+
+        Raises:
+            DiskFull: the device is full; nothing has changed.
+        """
+        with self._mutex:
+            self._writable().seal()
+            upkeep = self._upkeep
+        if upkeep is not None:
+            upkeep.wait()
+            upkeep.compact()
+
+    def _look_after(self, writer: CollectionWriter) -> None:
+        if self._upkeep is not None and writer.generation != self._looked_at:
+            self._looked_at = writer.generation
+            self._upkeep.start()
 
     def _snapshot(self) -> Snapshot:
         with self._mutex:

@@ -7,10 +7,13 @@ files that no manifest names, and the next writer sweeps them.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from searchkit.durable import write_bytes
 from searchkit.errors import StoreLocked
@@ -20,14 +23,12 @@ from searchkit.stores.faiss.manifest import MANIFEST_NAME, Manifest, SegmentEntr
 from searchkit.stores.faiss.reader import CollectionReader
 from searchkit.stores.faiss.segment import HalfArray, write_mask, write_segment
 from searchkit.stores.faiss.snapshot import Part, Snapshot
+from searchkit.stores.faiss.tuning import Tuning
 from searchkit.types import IdArray
 
-__all__ = ["LOCK_NAME", "SEAL_ROWS", "CollectionWriter"]
+__all__ = ["LOCK_NAME", "CollectionWriter"]
 
 LOCK_NAME = "lock"
-
-SEAL_ROWS = 4096
-"""Rows that the log takes before they are sealed; bounds what opening has to read."""
 
 
 class CollectionWriter:
@@ -37,13 +38,15 @@ class CollectionWriter:
         StoreLocked: there is another.
     """
 
-    def __init__(self, folder: Path, dim: int, *, seal_rows: int = SEAL_ROWS) -> None:
+    def __init__(self, folder: Path, dim: int, *, tuning: Tuning) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = WriterLock(folder / LOCK_NAME, f"the collection {folder}", error=StoreLocked)
-        self._seal_rows = seal_rows
+        self._seal_rows = tuning.seal
         self._reader = CollectionReader(folder, dim)
         self._durable_end = 0
         self._must_seal = False
+        self._last_name = 0
+        self._unlisted: set[str] = set()
         try:
             self._recover()
         except BaseException:
@@ -54,6 +57,16 @@ class CollectionWriter:
     def snapshot(self) -> Snapshot:
         """The collection as of the last write."""
         return self._reader.snapshot
+
+    @property
+    def generation(self) -> int:
+        """Grows whenever segments change."""
+        return self._manifest().generation
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._reader.folder
 
     def upsert(self, ids: IdArray, rows: HalfArray) -> None:
         """Insert or replace rows; many at once are sealed straight away."""
@@ -95,21 +108,57 @@ class CollectionWriter:
     def seal(self) -> None:
         """Move the tail into a segment of its own, and deletions into masks; the log begins anew."""
         reader = self._reader
-        snapshot, old = reader.snapshot, reader.manifest
-        assert old is not None
+        snapshot, old = reader.snapshot, self._manifest()
         generation = old.generation + 1
-        entries = [self._masked(part, generation) for part in snapshot.segments if part.live_count]
+        entries = [self._entry(part) for part in snapshot.segments if part.live_count]
         live = snapshot.tail.live_positions()
         if len(live):
-            name = f"seg-{generation:08d}"
-            tail = snapshot.tail
-            entries.append(write_segment(reader.folder, name, reader.dim, tail.ids[live], tail.rows[live]))
-        self._switch(replace(old, generation=generation, segments=tuple(entries)))
+            tail, name = snapshot.tail, self.new_name()
+            entries.append(write_segment(self.folder, name, reader.dim, tail.ids[live], [tail.rows[live]]))
+        log = f"log-{generation:08d}"
+        write_bytes(self.folder / log, LOG_HEADER)
+        self._switch(replace(old, generation=generation, log=log, segments=tuple(entries)))
+
+    def new_name(self) -> str:
+        """A name for a segment that no file has."""
+        self._last_name += 1
+        return f"seg-{self._last_name:08d}"
+
+    @contextmanager
+    def keeping(self, name: str) -> Iterator[None]:
+        """Keep files of a segment from being swept while they are written and no manifest names them yet."""
+        self._unlisted.add(name)
+        try:
+            yield
+        finally:
+            self._unlisted.discard(name)
+
+    def change(self, transform: Callable[[dict[str, SegmentEntry]], bool]) -> bool:
+        """Switch to a manifest whose segments, by name, ``transform`` has changed; the log goes on.
+
+        ``transform`` returns False when what it wants to change is no longer there; then nothing happens.
+        """
+        old = self._manifest()
+        segments = {entry.name: entry for entry in old.segments}
+        if not transform(segments):
+            return False
+        self._switch(replace(old, generation=old.generation + 1, segments=tuple(segments.values())))
+        return True
+
+    def masked(self, entry: SegmentEntry, dead: npt.NDArray[np.bool_]) -> SegmentEntry:
+        """The segment with those rows dead, the mask written durably."""
+        generation = self._manifest().generation + 1
+        mask = write_mask(self.folder, f"{entry.name}.dead-{generation:08d}", dead)
+        return replace(entry, dead=mask, dead_count=int(np.count_nonzero(dead)))
 
     def close(self) -> None:
         """Release the lock and the files; what was not flushed may be lost."""
         self._reader.close()
         self._lock.release()
+
+    def _manifest(self) -> Manifest:
+        assert self._reader.manifest is not None
+        return self._reader.manifest
 
     def _append(self, ids: IdArray, rows: HalfArray | None) -> None:
         reader = self._reader
@@ -117,45 +166,45 @@ class CollectionWriter:
         content = encode_record(ids, rows, self._durable_end)
         reader.log_end = append_bytes(reader.log_fd, reader.log_path, reader.log_end, content)
 
-    def _masked(self, part: Part, generation: int) -> SegmentEntry:
+    def _entry(self, part: Part) -> SegmentEntry:
         assert part.segment is not None
         entry = part.segment.entry
-        dead_count = len(part.ids) - part.live_count
-        if part.alive is None or dead_count == entry.dead_count:
+        if part.alive is None or len(part.ids) - part.live_count == entry.dead_count:
             return entry
-        dead = write_mask(self._reader.folder, f"{entry.name}.dead-{generation:08d}", ~part.alive)
-        return replace(entry, dead=dead, dead_count=dead_count)
+        return self.masked(entry, ~part.alive)
 
     def _switch(self, manifest: Manifest) -> None:
-        folder = self._reader.folder
-        manifest = replace(manifest, log=f"log-{manifest.generation:08d}")
+        same_log = self._reader.manifest is not None and self._reader.manifest.log == manifest.log
+        durable_end = self._durable_end if same_log else 0
         try:
-            write_bytes(folder / manifest.log, LOG_HEADER)
-            write_manifest(folder, manifest)
+            write_manifest(self.folder, manifest)
         finally:
             # also after a failure: what counts is the manifest that is there now
             self._reader.load(writable_log=True)
-        self._durable_end = self._reader.log_end
-        self._must_seal = False
+        self._durable_end = durable_end or self._reader.log_end
+        self._must_seal = self._must_seal and same_log
         self._sweep()
 
     def _recover(self) -> None:
         reader = self._reader
         reader.load(writable_log=True)
         if reader.manifest is None:
-            self._switch(Manifest(dim=reader.dim, generation=1, log=""))
+            log = "log-00000001"
+            write_bytes(self.folder / log, LOG_HEADER)
+            self._switch(Manifest(dim=reader.dim, generation=1, log=log))
             return
         assert reader.log_fd is not None
         # the end of a write that a crash tore; what stands before it is made durable before it counts as such
         os.ftruncate(reader.log_fd, reader.log_end)
         sync(reader.log_fd, reader.log_path)
         self._durable_end = reader.log_end
+        self._last_name = max((int(entry.name[4:]) for entry in reader.manifest.segments), default=0)
         self._sweep()
 
     def _sweep(self) -> None:
-        assert self._reader.manifest is not None
-        kept = self._reader.manifest.file_names() | {MANIFEST_NAME, LOCK_NAME}
-        for path in self._reader.folder.iterdir():
+        kept = self._manifest().file_names() | {MANIFEST_NAME, LOCK_NAME}
+        for path in self.folder.iterdir():
+            name = path.name.lstrip(".")
             ours = path.name.startswith(("seg-", "log-", ".seg-", ".log-", f".{MANIFEST_NAME}."))
-            if ours and path.name not in kept:
+            if ours and path.name not in kept and name.partition(".")[0] not in self._unlisted:
                 path.unlink(missing_ok=True)

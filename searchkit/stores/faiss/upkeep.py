@@ -1,0 +1,182 @@
+"""Keeps a collection fast in the background: merges segments tier by tier, then derives what scans need.
+
+It decides and does the work; the writer makes each result count, in one switch of the manifest.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from searchkit.errors import DiskFull
+from searchkit.stores.faiss.codes import CODES_SUFFIX, build_codes
+from searchkit.stores.faiss.manifest import SegmentEntry
+from searchkit.stores.faiss.segment import HalfArray, Segment, write_segment
+from searchkit.stores.faiss.snapshot import Part
+from searchkit.stores.faiss.tuning import Tuning
+from searchkit.stores.faiss.writer import CollectionWriter
+
+__all__ = ["Upkeep", "plan_merge"]
+
+_BLOCK_ROWS = 1024
+_log = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):
+    """The store is being closed."""
+
+
+def plan_merge(sizes: Sequence[tuple[str, int, int]], tuning: Tuning) -> list[str]:
+    """Names of segments to merge next, given (name, live rows, dead rows) of all; empty for none.
+
+    Segments of one tier (which spans a factor of ``tuning.tier`` in size) become one of the next when there are
+    as many, so that a row is rewritten once a tier; a segment with too many dead rows is rewritten alone.
+    """
+    tiers: dict[int, list[str]] = {}
+    for name, live, dead in sorted(sizes, key=lambda size: size[1]):
+        if dead > tuning.most_dead * (live + dead):
+            return [name]
+        tier = tiers.setdefault(int(np.log(max(live, 1)) / np.log(tuning.tier)), [])
+        tier.append(name)
+        if len(tier) == tuning.tier:
+            return tier
+    return []
+
+
+class Upkeep:
+    """Does what is due in a thread of its own; ``mutex`` guards the writer."""
+
+    def __init__(
+        self, writer: CollectionWriter, mutex: AbstractContextManager[object], tuning: Tuning
+    ) -> None:
+        self._writer = writer
+        self._mutex = mutex
+        self._tuning = tuning
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Look for work and do it, unless that is going on already; the caller holds the mutex."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        if self._stop.is_set() or not (self._merge_due() or self._codes_due()):
+            return
+        self._thread = threading.Thread(target=self._run, name="searchkit-upkeep", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when what is going on has been done."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def stop(self) -> None:
+        """Break off what is going on; nothing of it counts."""
+        self._stop.set()
+        self.wait()
+
+    def compact(self) -> None:
+        """Merge everything into one segment and derive what it needs; nothing else may be going on."""
+        with self._mutex:
+            parts = [part for part in self._writer.snapshot.segments if part.live_count]
+        if len(parts) > 1 or any(part.live_count < len(part.ids) for part in parts):
+            self._merge(parts)
+        while self._derive():
+            pass
+
+    def _run(self) -> None:
+        try:
+            while self._merge() or self._derive():
+                pass
+        except _Stopped:
+            pass
+        except DiskFull as error:
+            _log.warning("%s; searches stay right and get slower", error)
+        except Exception:
+            _log.exception("upkeep of %s failed; searches stay right and get slower", self._writer.folder)
+
+    def _merge_due(self) -> list[Part]:
+        parts = {part.segment.entry.name: part for part in self._writer.snapshot.segments if part.segment}
+        sizes = [(name, part.live_count, len(part.ids) - part.live_count) for name, part in parts.items()]
+        return [parts[name] for name in plan_merge(sizes, self._tuning) if parts[name].live_count]
+
+    def _codes_due(self) -> Segment | None:
+        snapshot = self._writer.snapshot
+        if len(snapshot) > self._tuning.exact:
+            for part in snapshot.segments:
+                segment = part.segment
+                if segment and part.live_count >= self._tuning.coded and not segment.has(CODES_SUFFIX):
+                    return segment
+        return None
+
+    def _merge(self, parts: Sequence[Part] = ()) -> bool:
+        with self._mutex:
+            parts = parts or self._merge_due()
+            if not parts:
+                return False
+            name = self._writer.new_name()
+        writer, dim = self._writer, parts[0].rows.shape[1]
+        names = [part.segment.entry.name for part in parts if part.segment]
+        ids = np.concatenate([part.ids[part.live_positions()] for part in parts])
+        order = np.argsort(ids, kind="stable")
+        with writer.keeping(name):
+            entry = write_segment(writer.folder, name, dim, ids[order], self._rows(parts, order))
+
+            def swap(segments: dict[str, SegmentEntry]) -> bool:
+                if not segments.keys() >= set(names):
+                    return False
+                now = [
+                    part
+                    for part in writer.snapshot.segments
+                    if part.segment and part.segment.entry.name in names
+                ]
+                live = np.concatenate([part.ids[part.live_positions()] for part in now])
+                # rows deleted or replaced while the merge went on
+                gone = ~np.isin(ids[order], live)
+                for each in names:
+                    del segments[each]
+                segments[name] = writer.masked(entry, gone) if gone.any() else entry
+                return True
+
+            with self._mutex:
+                return writer.change(swap)
+
+    def _derive(self) -> bool:
+        with self._mutex:
+            segment = self._codes_due()
+        if segment is None:
+            return False
+        name = segment.entry.name
+        with self._writer.keeping(name):
+            built = build_codes(segment, self._stop)
+            if built is None:
+                raise _Stopped
+
+            def attach(segments: dict[str, SegmentEntry]) -> bool:
+                if name not in segments:
+                    return False
+                segments[name] = replace(segments[name], derived=(*segments[name].derived, built))
+                return True
+
+            with self._mutex:
+                # a seal may have dropped the segment; then the next look finds other work, or none
+                self._writer.change(attach)
+        return True
+
+    def _rows(self, parts: Sequence[Part], order: npt.NDArray[np.intp]) -> Iterator[HalfArray]:
+        of_part = np.repeat(np.arange(len(parts)), [part.live_count for part in parts])[order]
+        positions = np.concatenate([part.live_positions() for part in parts])[order]
+        for start in range(0, len(order), _BLOCK_ROWS):
+            if self._stop.is_set():
+                raise _Stopped
+            chosen = slice(start, start + _BLOCK_ROWS)
+            block = np.empty((len(positions[chosen]), parts[0].rows.shape[1]), dtype=np.float16)
+            for number, part in enumerate(parts):
+                here = of_part[chosen] == number
+                block[here] = part.rows[positions[chosen][here]]
+            yield block
