@@ -23,6 +23,7 @@ from searchkit.errors import DecodeError
 from searchkit.media.decoded import Facts
 from searchkit.media.ffmpeg import Damage, check_duration, duration_s, open_container, tag_facts
 from searchkit.media.files import decoding, format_bytes, open_regular, printable
+from searchkit.media.magic import binary_mime
 from searchkit.media.settings import DecodeSettings
 from searchkit.media.windows import overlapping_windows
 from searchkit.types import AudioSample, FloatArray, Span
@@ -131,17 +132,32 @@ def _resampled(blocks: Iterator[FloatArray], from_hz: int, to_hz: int) -> Iterat
 @contextmanager
 def _open_sound(path: Path) -> Iterator[_Track]:
     with open_regular(path) as file:
-        try:
-            # By descriptor, so that libsndfile goes by the content and any name will do.
-            sound = soundfile.SoundFile(file.fileno(), closefd=False)
-        except (soundfile.LibsndfileError, TypeError):
-            sound = None
+        sound = _open_with_soundfile(file)
         if sound is not None:
             with sound:
                 yield _soundfile_track(path, file, sound)
             return
     with _open_with_ffmpeg(path) as track:
         yield track
+
+
+def _open_with_soundfile(file: BinaryIO) -> Any | None:
+    """The sound as libsndfile opens it, or None for what FFmpeg should read."""
+    # By descriptor throughout, so that libsndfile starts at the first byte, and goes by content, not name.
+    descriptor = file.fileno()
+    head = os.read(descriptor, 12)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    # The MP3 decoder inside libsndfile writes its complaints to the terminal.
+    if binary_mime(head) == ("audio", "audio/mpeg"):
+        return None
+    try:
+        sound = soundfile.SoundFile(descriptor, closefd=False)
+    except (soundfile.LibsndfileError, TypeError):
+        return None
+    if sound.subtype.startswith("MPEG"):
+        sound.close()
+        return None
+    return sound
 
 
 def _soundfile_track(path: Path, file: BinaryIO, sound: Any) -> _Track:

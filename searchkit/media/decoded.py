@@ -25,6 +25,11 @@ class MediaType:
     def __str__(self) -> str:
         return self.mime
 
+    @classmethod
+    def from_dict(cls, known: Mapping[str, str]) -> MediaType:
+        """What ``dataclasses.asdict`` took apart."""
+        return cls(Modality(known["modality"]), known["mime"])
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

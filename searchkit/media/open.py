@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from searchkit.errors import DecodeError
 from searchkit.media.decoded import Decoded, Facts, MediaType
@@ -12,17 +14,20 @@ from searchkit.media.settings import DecodeSettings
 from searchkit.media.sniff import claimed_modality, sniff
 from searchkit.types import Modality, Sample
 
-__all__ = ["open_media"]
+__all__ = ["media_samples", "open_media"]
 
 _DEFAULTS = DecodeSettings()
 
 
-def open_media(path: Path | str, settings: DecodeSettings = _DEFAULTS) -> Decoded:
+def open_media(
+    path: Path | str, settings: DecodeSettings = _DEFAULTS, *, media_type: MediaType | None = None
+) -> Decoded:
     """Open a file: what it is, facts from its header, and its samples, decoded while they are asked for.
 
     Args:
         path: a file of any name; its content decides what it is.
         settings: how to decode, and the limits.
+        media_type: what ``sniff`` said of it, so that it need not look again.
 
     Returns:
         The opened file; asking for its samples can raise DecodeError too.
@@ -31,32 +36,47 @@ def open_media(path: Path | str, settings: DecodeSettings = _DEFAULTS) -> Decode
         DecodeError: it cannot be read, is no media, is damaged, or is beyond a limit.
     """
     path = Path(path)
-    media_type = sniff(path)
+    media_type = media_type or sniff(path)
     if media_type is None:
         raise _not_media(path)
-    facts, samples = _decoder(path, media_type, settings)
-    return Decoded(media_type, facts, samples)
+    facts_of, samples_of = _decoder(media_type)
+    return Decoded(media_type, facts_of(path, settings), samples_of(path, settings))
 
 
-def _decoder(path: Path, media_type: MediaType, settings: DecodeSettings) -> tuple[Facts, Iterator[Sample]]:
-    # Each decoder is imported when its first file comes, since FFmpeg and Pillow take time to load.
+def media_samples(path: Path | str, settings: DecodeSettings, media_type: MediaType) -> Iterator[Sample]:
+    """The samples of a file whose type is known, decoded while they are asked for.
+
+    Raises:
+        DecodeError: it cannot be read, is damaged, or is beyond a limit.
+    """
+    return _decoder(media_type)[1](Path(path), settings)
+
+
+_Decoder: TypeAlias = tuple[
+    Callable[[Path, DecodeSettings], Facts], Callable[[Path, DecodeSettings], Iterator[Sample]]
+]
+
+
+def _decoder(media_type: MediaType) -> _Decoder:
+    # Each is imported when its first file comes, since FFmpeg and Pillow take time to load.
     match media_type.modality:
         case Modality.IMAGE:
             from searchkit.media.image import image_facts, image_samples
 
-            return image_facts(path, settings), image_samples(path, settings)
+            return image_facts, image_samples
         case Modality.AUDIO:
             from searchkit.media.audio import audio_facts, audio_samples
 
-            return audio_facts(path, settings), audio_samples(path, settings)
+            return audio_facts, audio_samples
         case Modality.VIDEO:
             from searchkit.media.video import video_facts, video_samples
 
-            return video_facts(path, settings), video_samples(path, settings)
+            return video_facts, video_samples
         case Modality.TEXT:
             from searchkit.media.text import text_facts, text_samples
 
-            return text_facts(path, media_type.mime, settings), text_samples(path, media_type.mime, settings)
+            mime = media_type.mime
+            return partial(text_facts, mime=mime), partial(text_samples, mime=mime)
 
 
 def _not_media(path: Path) -> DecodeError:

@@ -21,7 +21,7 @@ __all__ = ["text_facts", "text_samples"]
 _SUBTITLES = ("application/x-subrip", "text/vtt")
 
 
-def text_facts(path: Path, mime: str, settings: DecodeSettings) -> Facts:
+def text_facts(path: Path, settings: DecodeSettings, mime: str) -> Facts:
     """Title of a document, length of subtitles.
 
     Raises:
@@ -43,7 +43,7 @@ def text_facts(path: Path, mime: str, settings: DecodeSettings) -> Facts:
         return Facts(title=printable(title) or None)
 
 
-def text_samples(path: Path, mime: str, settings: DecodeSettings) -> Iterator[TextSample]:
+def text_samples(path: Path, settings: DecodeSettings, mime: str) -> Iterator[TextSample]:
     """Passages of up to ``settings.passage_chars``; those of subtitles have spans.
 
     Raises:
@@ -51,14 +51,14 @@ def text_samples(path: Path, mime: str, settings: DecodeSettings) -> Iterator[Te
     """
     with decoding(path, "text"):
         empty = True
-        for sample in _samples(path, mime, settings):
+        for sample in _samples(path, settings, mime):
             empty = False
             yield sample
     if empty:
         raise DecodeError(path, "it holds no text")
 
 
-def _samples(path: Path, mime: str, settings: DecodeSettings) -> Iterator[TextSample]:
+def _samples(path: Path, settings: DecodeSettings, mime: str) -> Iterator[TextSample]:
     chars, overlap_chars = settings.passage_chars, settings.passage_overlap_chars
     if mime == "application/pdf":
         from searchkit.media.pdf import read_pdf

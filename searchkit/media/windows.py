@@ -30,21 +30,27 @@ def overlapping_windows(
         samples, a copy.
     """
     hop = window - overlap
-    held = np.empty(0, dtype=np.float32)
-    held_from = next_from = 0
+    held = np.empty(2 * window, dtype=np.float32)
+    held_from = held_to = next_from = 0
     for block in blocks:
-        held = np.concatenate((held, block))
-        held_to = held_from + len(held)
+        if held_to - held_from + len(block) > len(held):
+            # The last window may have to reach back behind the next one's start.
+            keep_from = max(held_from, min(next_from, held_to - window))
+            kept = held[keep_from - held_from : held_to - held_from]
+            room = (
+                held if len(kept) + len(block) <= len(held) else np.empty(len(kept) + len(block), np.float32)
+            )
+            room[: len(kept)] = kept.copy()
+            held, held_from = room, keep_from
+        held[held_to - held_from : held_to - held_from + len(block)] = block
+        held_to += len(block)
         # Strictly more than a window, so that at least one sample is left for the last one.
         while held_to - next_from > window:
             at = next_from - held_from
             yield next_from, held[at : at + window].copy()
             next_from += hop
-        # The last window may have to reach back behind the next one's start.
-        keep_from = min(next_from, held_to - window)
-        if keep_from > held_from:
-            held, held_from = held[keep_from - held_from :], keep_from
+    rest = held[: held_to - held_from]
     if next_from > 0:
-        yield held_from + len(held) - window, held[-window:].copy()
-    elif len(held):
-        yield None, held
+        yield held_to - window, rest[-window:].copy()
+    elif len(rest):
+        yield None, rest.copy()
