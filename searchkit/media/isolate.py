@@ -33,11 +33,15 @@ from searchkit.types import Sample
 __all__ = ["DecoderPool"]
 
 # Not by multiprocessing, which runs the caller's main module again and needs it written for that.
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); import searchkit.media.worker as w; w.main()"
-)
+_START = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from searchkit.media.worker import main
+main()
+"""
 _DEFAULTS = DecodeSettings()
 _WATCH_S = 0.2
+_START_S = 60.0
 _PATIENCE_S = 0.5
 _PIPE_BYTES = 1 << 20
 
@@ -52,7 +56,7 @@ class _Worker:
         self._deadline_s = math.inf
         self.timed_out = False
 
-    def ask(self, request: dict[str, Any], timeout_s: float) -> None:
+    def ask(self, request: dict[str, Any]) -> None:
         """Send a request.
 
         Raises:
@@ -66,7 +70,7 @@ class _Worker:
         self._process = _start()
         try:
             write_message(_pipe(self._process.stdin), {"max_memory_bytes": self._max_memory_bytes})
-            self.answer(timeout_s)
+            self.answer(_START_S)
         except (EOFError, OSError) as error:
             raise SearchkitError(
                 f"the decoding process does not start (exit code {self.stop()})",
@@ -223,7 +227,7 @@ class DecoderPool:
         worker = self._take()
         finished = False
         try:
-            worker.ask(request, self._timeout_s)
+            worker.ask(request)
             while not (answer := worker.answer(self._timeout_s))[0].get("end"):
                 if "error" in answer[0]:
                     finished = True

@@ -17,6 +17,12 @@ from searchkit.types import Modality, Sample
 __all__ = ["media_samples", "open_media"]
 
 _DEFAULTS = DecodeSettings()
+_NOUNS = {
+    Modality.IMAGE: "an image",
+    Modality.AUDIO: "a sound",
+    Modality.VIDEO: "a video",
+    Modality.TEXT: "a text",
+}
 
 
 def open_media(
@@ -87,11 +93,11 @@ def _not_media(path: Path) -> DecodeError:
     claim = claimed_modality(path)
     if claim is Modality.TEXT:
         return DecodeError(path, "it is no text that can be read (neither UTF-8, UTF-16 nor Latin-1)")
-    article = "an" if claim in (Modality.IMAGE, Modality.AUDIO) else "a"
+    promised = "" if claim is None else _NOUNS[claim]
     if not head.strip(b"\x00"):
         return DecodeError(path, "it holds nothing but zeros")
     if claim is not None and decode_text(head, cut=True) is not None:
-        return DecodeError(path, f"it holds text, not {article} {claim} (perhaps a saved error page)")
+        return DecodeError(path, f"it holds text, not {promised} (perhaps a saved error page)")
     if claim is not None:
-        return DecodeError(path, f"it is not {article} {claim}: its content is of no known format")
+        return DecodeError(path, f"it is not {promised}: its content is of no known format")
     return DecodeError(path, "it is no image, sound, video or text that searchkit knows")

@@ -67,6 +67,8 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
         write_message(answers, {"error": error.reason, "hint": error.hint})
     except (BrokenPipeError, EOFError):
         raise
+    except MemoryError:
+        write_message(answers, {"error": "there is not enough memory to decode it", "hint": ""})
     except Exception as error:
         write_message(answers, {"error": f"the decoder failed ({type(error).__name__}: {error})", "hint": ""})
     finally:

@@ -44,7 +44,7 @@ def test_names_that_promise_media(tmp_path: Path) -> None:
         ("a.png", bytes(5000), "it holds nothing but zeros"),
         ("a.jpg", b"<html><body>404 Not Found</body></html>", "it holds text, not an image"),
         ("a.mp4", b"Not Found\n", "it holds text, not a video"),
-        ("a.mp3", b"\x05\x07\x00\xfe" * 100, "it is not an audio: its content is of no known format"),
+        ("a.mp3", b"\x05\x07\x00\xfe" * 100, "it is not a sound: its content is of no known format"),
         ("a.txt", b"\x05\x07\x00\xfe" * 100, "it is no text that can be read"),
         ("a.bin", b"\x05\x07\x00\xfe" * 100, "it is no image, sound, video or text"),
     ],
