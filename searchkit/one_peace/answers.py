@@ -20,7 +20,7 @@ __all__ = ["Box", "SoundClass", "classify_sound", "draw_box", "ground"]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in a picture, in pixels from its upper left corner; an upside-down one means "not found"."""
+    """A rectangle in a picture, in pixels from its upper left; an upside-down one means "not found"."""
 
     x0_px: float
     y0_px: float

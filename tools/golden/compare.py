@@ -69,7 +69,7 @@ def compare(
     both_nan = np.isnan(left) & np.isnan(right)
     error = np.where(both_nan, 0.0, np.abs(left - right))
     if scaled and right.size:
-        tolerance *= max(1.0, float(np.nanmax(np.abs(right), initial=0.0)))
+        tolerance *= max(1.0, float(np.nan_to_num(np.abs(right)).max()))
     largest = float(error.max(initial=0.0))
     return Check(name, float("inf") if np.isnan(largest) else largest, tolerance)
 
