@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from searchkit.catalog import CATALOG_FILE, Catalog, assets, runs, segments, spaces, tags
 from searchkit.catalog.assets import FileError
 from searchkit.catalog.spaces import CollectionRef
@@ -22,8 +24,9 @@ from searchkit.encoders import open_encoder, resolve_info
 from searchkit.errors import LibraryError, LibraryNotFound, QueryError, SpaceMismatch, UsageError
 from searchkit.loading import decode_settings_for, load_samples
 from searchkit.media import DecodeSettings
-from searchkit.query import EmbeddedQuery, Filter, Query, embed_query, parse, parse_filter
-from searchkit.query.search import parse_modalities, search_collections
+from searchkit.query import EmbeddedQuery, Filter, Query, Segment, embed_query, parse, parse_filter
+from searchkit.query.calibrate import background_ids
+from searchkit.query.search import FUSIONS, Searchable, find_candidates, parse_modalities, to_results
 from searchkit.stores import open_collection
 from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
 
@@ -142,6 +145,7 @@ class Library:
         self._mutex = threading.RLock()
         self._encoder: Encoder | None = None
         self._stores: dict[int, VectorStore] = {}
+        self._samples: dict[int, tuple[int, FloatArray]] = {}
 
     @property
     def encoder(self) -> Encoder:
@@ -212,6 +216,8 @@ class Library:
         k: int = 10,
         where: Filter | str | None = None,
         spans: bool = False,
+        diverse: bool = False,
+        fusion: str = "calibrated",
     ) -> Results:
         """Search with a query value, or with its source text: ``audio:bark.wav + 0.5*text:"snow"``.
 
@@ -220,7 +226,9 @@ class Library:
             to: modalities to find; None for all that the library has.
             k: how many results at most.
             where: the only files to find: a filter, or its text ``path:2019/** AND duration_s<10``.
-            spans: every matching segment instead of the best of each file.
+            spans: every matching span instead of the best of each file; neighbours are merged.
+            diverse: prefer results that differ from those before them.
+            fusion: how several modalities interleave: "calibrated" by what their scores mean, or "rrf".
 
         Raises:
             QueryError: the query does not parse, is empty, or cancels out; ``k`` is below 1.
@@ -231,21 +239,26 @@ class Library:
         """
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}", hint="-k 10")
+        if fusion not in FUSIONS:
+            raise QueryError(f"no fusion is called {fusion!r}", hint=f"choose from {', '.join(FUSIONS)}")
         modalities = parse_modalities(to)
         value = parse(query) if isinstance(query, str) else query
         space_id = self._space_id()
         with self.catalog.read() as connection:
             refs = [ref for ref in spaces.collections_of(connection, space_id) if ref.modality in modalities]
         embedded = self.embed_query(value)
-        found = search_collections(
+        candidates = find_candidates(
             embedded.vector,
             catalog=self.catalog,
-            collections=[(ref, self._store(ref)) for ref in refs],
+            searched=[self._searchable(ref) for ref in refs],
             k=k,
             where=parse_filter(where) if isinstance(where, str) else where,
             spans=spans,
+            diverse=diverse,
+            fusion=fusion,
+            without=frozenset(term.operand.id for term in value.terms if isinstance(term.operand, Segment)),
         )
-        return Results(str(value), self.space.fingerprint, tuple(found))
+        return Results(str(value), self.space.fingerprint, tuple(to_results(candidates)))
 
     def embed_query(self, query: Query) -> EmbeddedQuery:
         """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
@@ -368,6 +381,18 @@ class Library:
             if collection.id not in self._stores:
                 self._stores[collection.id] = self.open_store(collection, self.space.dim, read_only=True)
             return self._stores[collection.id]
+
+    def _searchable(self, collection: CollectionRef) -> Searchable:
+        """A collection with a sample of its rows, drawn again when its size has changed by a tenth."""
+        store = self._store(collection)
+        size = len(store)
+        with self._mutex:
+            drawn_at, sample = self._samples.get(collection.id, (-1, None))
+            if sample is None or abs(size - drawn_at) * 10 > drawn_at:
+                ids = background_ids(store.ids())
+                sample = store.fetch(ids) if len(ids) else np.empty((0, self.space.dim), np.float32)
+                self._samples[collection.id] = (size, sample)
+        return Searchable(collection, store, sample)
 
     def _load(self, path: Path, modality: Modality) -> Sequence[Sample]:
         return load_samples(path, modality, self.decode_settings)

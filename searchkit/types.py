@@ -167,6 +167,10 @@ class Result:
         asset_id: the asset's key; stays when the file moves.
         segment_id: the segment's key, for "more like this": ``id:123``.
         text: the passage, for texts.
+        match: probability, 0 to 1, that it is a match and no chance find; None where the library is too small
+            to tell.
+        z: how far its score lies above those of unrelated segments, in their spreads; None likewise.
+        copies: other files of the library with the same content.
     """
 
     rank: int
@@ -177,6 +181,9 @@ class Result:
     asset_id: int
     segment_id: int
     text: str | None = None
+    match: float | None = None
+    z: float | None = None
+    copies: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; times are seconds, null for a whole asset."""
@@ -190,6 +197,9 @@ class Result:
             "asset_id": self.asset_id,
             "segment_id": self.segment_id,
             "text": self.text,
+            "match": None if self.match is None else round(self.match, 4),
+            "z": None if self.z is None else round(self.z, 3),
+            "copies": [str(copy) for copy in self.copies],
         }
 
 

@@ -55,6 +55,7 @@ class SegmentRow:
     end_s: float | None
     text: str | None
     mime: str | None
+    content_hash: str | None
 
 
 def insert_pending(connection: Connection, segments: Sequence[NewSegment]) -> list[int]:
@@ -133,6 +134,7 @@ def join(connection: Connection, ids: Sequence[int]) -> dict[int, SegmentRow]:
                 Segment.text,
                 Asset.path,
                 Asset.mime,
+                Asset.content_hash,
                 Collection.modality,
                 Collection.encoded_as,
             )
@@ -152,6 +154,7 @@ def join(connection: Connection, ids: Sequence[int]) -> dict[int, SegmentRow]:
                 end_s=row.end_s,
                 text=row.text,
                 mime=row.mime,
+                content_hash=row.content_hash,
             )
     return found
 

@@ -1,11 +1,12 @@
-"""From an embedded query to results: searches collections, joins hits with the catalog, keeps k assets.
+"""From a query vector to results: searches collections, calibrates, fuses, joins with the catalog.
 
 It opens nothing itself: stores and catalog are handed to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,55 +15,163 @@ from searchkit.catalog import Catalog, segments
 from searchkit.catalog.segments import SegmentRow
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.errors import QueryError
+from searchkit.query.calibrate import Background
+from searchkit.query.diverse import maximal_marginal_relevance
 from searchkit.query.filters import Filter
-from searchkit.query.fuse import reciprocal_rank_fusion
+from searchkit.query.fuse import Located, first_per, merge_neighbours, reciprocal_rank_fusion
 from searchkit.types import FloatArray, Hit, IdArray, Modality, Result, Span, VectorStore
 
-__all__ = ["parse_modalities", "search_collections"]
+__all__ = ["FUSIONS", "Candidate", "Searchable", "find_candidates", "parse_modalities", "to_results"]
+
+FUSIONS = ("calibrated", "rrf")
+"""How results of several modalities interleave: by surprise, or by reciprocal rank."""
 
 _SLACK = 8
+_DIVERSE_POOL = 5
 
 
-def search_collections(
+@dataclass(frozen=True, slots=True, eq=False)
+class Searchable:
+    """A collection that can be searched: its row, its store, and a sample of its rows.
+
+    Attributes:
+        collection: its row in the catalog.
+        store: its vectors.
+        sample: (M, dim) rows that a query is scored against to see what scores mean.
+    """
+
+    collection: CollectionRef
+    store: VectorStore
+    sample: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A READY segment that was found.
+
+    Attributes:
+        row: the segment with its asset.
+        span: its part of the asset; longer than the segment's where neighbours were merged.
+        score: cosine of query and segment.
+        surprise: the score on a scale that collections share; None where it could not be calibrated.
+        match: probability of being a match, in [0, 1], or None.
+        z: how far the score lies above the collection's background, in its spreads, or None.
+        rank_score: what the list is sorted by.
+        copies: other files with the same content.
+    """
+
+    row: SegmentRow
+    span: Span | None
+    score: float
+    surprise: float | None
+    match: float | None
+    z: float | None
+    rank_score: float = 0.0
+    copies: tuple[str, ...] = ()
+
+
+def find_candidates(
     vector: FloatArray,
     *,
     catalog: Catalog,
-    collections: Sequence[tuple[CollectionRef, VectorStore]],
+    searched: Sequence[Searchable],
     k: int,
     where: Filter | None = None,
     spans: bool = False,
-) -> list[Result]:
-    """The k best assets (or segments) for a query vector.
+    diverse: bool = False,
+    fusion: str = "calibrated",
+    without: frozenset[int] = frozenset(),
+) -> list[Candidate]:
+    """The best assets (or spans) for a query vector, best first.
 
-    Each collection is ranked by cosine. A video's frames and sound are ranked as one list by their best
-    segment; lists of several modalities are interleaved by reciprocal rank fusion, since raw cosines of
-    different modalities lie on different scales.
+    Raw cosines of different modalities lie on different scales. So each score is judged against the
+    collection's own background, and collections interleave by how surprising their scores are
+    (``searchkit.query.calibrate``). Where a collection is too small to be judged, all interleave by
+    reciprocal rank (Cormack et al., SIGIR 2009).
 
     Args:
         vector: (dim,) unit vector.
         catalog: knows the segments.
-        collections: what to search, with the stores that hold it.
-        k: how many results at most, >= 1.
+        searched: what to search.
+        k: how many candidates at most, >= 1.
         where: the only assets to find, applied before the best are taken.
-        spans: keep every segment instead of the best of each asset.
+        spans: keep every matching span instead of the best of each asset; neighbours are merged.
+        diverse: prefer candidates that differ from those before (maximal marginal relevance).
+        fusion: "calibrated" or "rrf".
+        without: segments that must not be found, such as those the query names.
     """
-    rows: dict[int, SegmentRow] = {}
-    lists: dict[Modality, list[Hit]] = {}
-    for collection, store in collections:
-        among = None
-        if where is not None:
-            with catalog.read() as connection:
-                among = np.array(segments.ids_where(connection, collection.id, where.sql()), dtype=np.int64)
-        hits = _ready_hits(vector, catalog, store, k, spans, among, rows)
-        lists.setdefault(collection.modality, []).extend(hits)
-    rankings: dict[str, list[Hit]] = {}
-    for modality, hits in lists.items():
-        ranked = sorted(hits, key=lambda hit: (-hit.score, hit.id))
-        rankings[modality.value] = _distinct(ranked, rows, k, spans)
-    fused = reciprocal_rank_fusion(rankings)[:k]
+    wanted = k * _DIVERSE_POOL if diverse else k
+    found: list[Candidate] = []
+    vectors: dict[int, Searchable] = {}
+    for searchable in searched:
+        part = _candidates(vector, catalog, searchable, wanted, where, spans, without)
+        vectors.update({candidate.row.segment_id: searchable for candidate in part})
+        found += part
+    calibrated = fusion == "calibrated" and all(entry.surprise is not None for entry in found)
+    ranked = _by_surprise(found) if calibrated else _by_rank(found)
+    ranked = _merged(ranked) if spans else first_per(ranked, lambda entry: entry.row.asset_id)
+    ranked = _without_copies(ranked)
+    if diverse and len(ranked) > 1:
+        pool = ranked[:wanted]
+        rows = np.stack(
+            [vectors[entry.row.segment_id].store.fetch([entry.row.segment_id])[0] for entry in pool]
+        )
+        order = maximal_marginal_relevance(np.array([entry.rank_score for entry in pool]), rows, k)
+        ranked = [pool[position] for position in order]
+    return ranked[:k]
+
+
+def to_results(candidates: Sequence[Candidate]) -> list[Result]:
+    """Candidates as results, ranked from 1."""
     return [
-        _result(rank, rows[hit.id], next(iter(hit.scores.values())))
-        for rank, hit in enumerate(fused, start=1)
+        Result(
+            rank=rank,
+            path=Path(entry.row.path),
+            modality=entry.row.modality,
+            score=entry.score,
+            span=entry.span,
+            asset_id=entry.row.asset_id,
+            segment_id=entry.row.segment_id,
+            text=entry.row.text,
+            match=entry.match,
+            z=entry.z,
+            copies=tuple(Path(copy) for copy in entry.copies),
+        )
+        for rank, entry in enumerate(candidates, start=1)
+    ]
+
+
+def _candidates(
+    vector: FloatArray,
+    catalog: Catalog,
+    searchable: Searchable,
+    wanted: int,
+    where: Filter | None,
+    spans: bool,
+    without: frozenset[int],
+) -> list[Candidate]:
+    among = None
+    if where is not None:
+        with catalog.read() as connection:
+            ids = segments.ids_where(connection, searchable.collection.id, where.sql())
+        among = np.array(ids, dtype=np.int64)
+    size = len(searchable.store) if among is None else len(among)
+    if size == 0:
+        return []
+    background = Background.of(searchable.sample @ vector, size) if len(searchable.sample) else None
+    return [
+        Candidate(
+            row=row,
+            span=_span(row),
+            score=hit.score,
+            surprise=background.surprise(hit.score) if background else None,
+            match=background.probability(hit.score) if background else None,
+            z=background.z(hit.score) if background else None,
+        )
+        for hit, row in _ready_hits(
+            vector, catalog, searchable.store, wanted + len(without), size, spans, among
+        )
+        if hit.id not in without
     ]
 
 
@@ -70,54 +179,66 @@ def _ready_hits(
     vector: FloatArray,
     catalog: Catalog,
     store: VectorStore,
-    k: int,
+    wanted: int,
+    size: int,
     spans: bool,
     among: IdArray | None,
-    rows: dict[int, SegmentRow],
-) -> list[Hit]:
-    """Hits whose segments are READY, from ever longer lists until k assets are among them."""
-    size = len(store) if among is None else len(among)
-    depth = min(size, 2 * k + _SLACK)
-    while depth > 0:
+) -> list[tuple[Hit, SegmentRow]]:
+    """Hits whose segments are READY, from ever longer lists until enough assets are among them."""
+    depth = min(size, 2 * wanted + _SLACK)
+    while True:
         hits = store.search(vector[None, :], depth, among=among)[0]
         with catalog.read() as connection:
-            joined = segments.join(connection, [hit.id for hit in hits])
-        ready = [hit for hit in hits if hit.id in joined]
-        assets = {joined[hit.id].asset_id for hit in ready}
-        if (len(ready) if spans else len(assets)) >= k or len(hits) < depth or depth >= size:
-            rows.update(joined)
+            rows = segments.join(connection, [hit.id for hit in hits])
+        ready = [(hit, rows[hit.id]) for hit in hits if hit.id in rows]
+        distinct = len(ready) if spans else len({row.asset_id for _, row in ready})
+        if distinct >= wanted or len(hits) < depth or depth >= size:
             return ready
         depth = min(size, depth * 4)
-    return []
 
 
-def _distinct(hits: Sequence[Hit], rows: Mapping[int, SegmentRow], k: int, spans: bool) -> list[Hit]:
-    if spans:
-        return list(hits[:k])
-    seen: set[int] = set()
-    kept: list[Hit] = []
-    for hit in hits:
-        asset_id = rows[hit.id].asset_id
-        if asset_id not in seen:
-            seen.add(asset_id)
-            kept.append(hit)
-    return kept[:k]
+def _by_surprise(found: Sequence[Candidate]) -> list[Candidate]:
+    scored = [replace(entry, rank_score=entry.surprise or 0.0) for entry in found]
+    return sorted(scored, key=lambda entry: (-entry.rank_score, entry.row.segment_id))
 
 
-def _result(rank: int, row: SegmentRow, score: float) -> Result:
-    span = None
-    if row.start_s is not None and row.end_s is not None:
-        span = Span(row.start_s, row.end_s)
-    return Result(
-        rank=rank,
-        path=Path(row.path),
-        modality=row.modality,
-        score=score,
-        span=span,
-        asset_id=row.asset_id,
-        segment_id=row.segment_id,
-        text=row.text,
+def _by_rank(found: Sequence[Candidate]) -> list[Candidate]:
+    """Interleave modalities rank by rank; a video's frames and sound are one list, by cosine."""
+    lists: dict[str, list[Candidate]] = {}
+    for entry in sorted(found, key=lambda entry: (-entry.score, entry.row.segment_id)):
+        lists.setdefault(entry.row.modality.value, []).append(entry)
+    by_id = {entry.row.segment_id: entry for entry in found}
+    fused = reciprocal_rank_fusion(
+        {name: [Hit(e.row.segment_id, e.score) for e in ranked] for name, ranked in lists.items()}
     )
+    return [replace(by_id[hit.id], rank_score=hit.score) for hit in fused]
+
+
+def _merged(ranked: Sequence[Candidate]) -> list[Candidate]:
+    by_id = {entry.row.segment_id: entry for entry in ranked}
+    located = [
+        Located(entry.row.segment_id, entry.row.asset_id, entry.row.encoded_as, entry.rank_score, entry.span)
+        for entry in ranked
+    ]
+    return [replace(by_id[hit.id], span=hit.span) for hit in merge_neighbours(located)]
+
+
+def _without_copies(ranked: Sequence[Candidate]) -> list[Candidate]:
+    """One candidate for files of equal content (and span); it names the others."""
+    kept: dict[object, Candidate] = {}
+    for entry in ranked:
+        key = (entry.row.content_hash or entry.row.asset_id, entry.span)
+        if key in kept:
+            kept[key] = replace(kept[key], copies=(*kept[key].copies, entry.row.path))
+        else:
+            kept[key] = entry
+    return list(kept.values())
+
+
+def _span(row: SegmentRow) -> Span | None:
+    if row.start_s is None or row.end_s is None:
+        return None
+    return Span(row.start_s, row.end_s)
 
 
 def parse_modalities(to: str | Modality | Sequence[str | Modality] | None) -> tuple[Modality, ...]:

@@ -1,23 +1,28 @@
-"""Runs the indexer in this process and kills it right before one of its durable steps.
+"""Indexes a folder again and again, each time killed one durable step later, until a run gets through.
 
-Usage: killing.py LIBRARY FOLDER STEP; with STEP -1 it runs to its end and prints how many steps there were.
+Usage: killing.py PLACE FOLDER [PREPARED]; the library killed before step N lies in PLACE/N, at first a copy
+of PREPARED. Prints how many runs were killed. Forks, so that a run costs no imports.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import searchkit as sk
 from searchkit.catalog import Catalog
+from searchkit.encoders import mini  # noqa: F401 - imported once, not in every fork
 from searchkit.stores.faiss.store import FaissStore
 
 
-def main(library: str, folder: str, kill_at: int) -> None:
+def count_steps(kill_at: int) -> None:
+    """From now on, SIGKILL this process when a durable step would be its number ``kill_at``."""
     steps: list[str] = []
 
     def step(name: str) -> None:
@@ -43,10 +48,26 @@ def main(library: str, folder: str, kill_at: int) -> None:
             return _method(self, *args)
 
         setattr(FaissStore, name, stepping)
-    with sk.open_library(library) as opened:
-        opened.index(folder)
-    print(len(steps))
+
+
+def main(place: Path, folder: Path, prepared: Path | None) -> int:
+    killed = 0
+    while True:
+        library = place / str(killed)
+        if prepared is not None:
+            shutil.copytree(prepared, library)
+        child = os.fork()
+        if child == 0:
+            count_steps(killed)
+            with sk.open_library(library) as opened:
+                opened.index(folder)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.waitstatus_to_exitcode(status) == 0:
+            return killed
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+        killed += 1
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    print(main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None))

@@ -136,7 +136,7 @@ def test_a_failed_file_is_tried_again_when_asked_or_changed(library: sk.Library,
 
 def test_a_file_that_becomes_something_else_changes_kind(library: sk.Library, folder: Path) -> None:
     library.index(folder)
-    shutil.copy(folder / "sounds" / "short.wav", folder / "picture0.png")
+    write_sound(folder / "other.wav", 5).replace(folder / "picture0.png")
     library.index(folder)
     kinds = {result.path.name: result.modality for result in library.search("anything", k=20)}
     assert kinds["picture0.png"] is sk.Modality.AUDIO
@@ -233,11 +233,12 @@ def test_two_indexers_do_not_meet(library: sk.Library, folder: Path) -> None:
     assert library.index(folder).new == 8
 
 
-def test_copies_are_files_of_their_own(library: sk.Library, folder: Path) -> None:
+def test_copies_are_one_result_that_names_them_all(library: sk.Library, folder: Path) -> None:
     shutil.copy(folder / "picture0.png", folder / "copy.png")
-    library.index(folder)
+    assert library.index(folder).new == 9
     results = library.search(sk.image(folder / "picture0.png"), to="image", k=2)
-    assert {result.path.name for result in results} == {"picture0.png", "copy.png"}
+    assert {results[0].path.name, *(copy.name for copy in results[0].copies)} == {"picture0.png", "copy.png"}
+    assert results[1].path.name not in ("picture0.png", "copy.png")
 
 
 def test_searches_in_other_threads_go_on_while_an_index_runs(library: sk.Library, folder: Path) -> None:
