@@ -1,5 +1,6 @@
 """Vector stores by spec: a frozen table with lazy imports, all behind the one contract of VectorStore."""
 
+from searchkit.stores.report import StoreReport, in_chunks
 from searchkit.stores.spec import (
     DEFAULT_STORE,
     STORES,
@@ -9,4 +10,13 @@ from searchkit.stores.spec import (
     resolve_store,
 )
 
-__all__ = ["DEFAULT_STORE", "STORES", "StoreInfo", "delete_collection", "open_collection", "resolve_store"]
+__all__ = [
+    "DEFAULT_STORE",
+    "STORES",
+    "StoreInfo",
+    "StoreReport",
+    "delete_collection",
+    "in_chunks",
+    "open_collection",
+    "resolve_store",
+]

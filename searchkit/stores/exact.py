@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from searchkit.errors import UnknownId
 from searchkit.stores.base import as_among, as_ids, as_queries, as_rows, inner_products, rank
+from searchkit.stores.report import StoreReport, bad_rows
 from searchkit.types import FloatArray, Hit, IdArray
 
 __all__ = ["ExactStore"]
@@ -78,6 +79,15 @@ class ExactStore:
             return [[] for _ in checked]
         ids, matrix = np.array(chosen, dtype=np.int64), np.stack([rows[id_] for id_ in chosen])
         return [rank(ids, inner_products(matrix, query), k) for query in checked]
+
+    def verify(self) -> StoreReport:
+        """Look at every row."""
+        ids = self.ids()
+        bad = bad_rows(self.fetch(ids))
+        problems = (
+            (f"the row of id {int(ids[bad[0]])} is not a finite vector of unit length",) if len(bad) else ()
+        )
+        return StoreReport(rows=len(ids), problems=problems)
 
     def close(self) -> None:
         """Nothing to release."""

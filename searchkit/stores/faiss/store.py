@@ -15,7 +15,9 @@ from searchkit.stores.faiss.search import search_snapshot
 from searchkit.stores.faiss.snapshot import Snapshot
 from searchkit.stores.faiss.tuning import Tuning
 from searchkit.stores.faiss.upkeep import Upkeep
+from searchkit.stores.faiss.verify import damaged_derived, describe, verify_collection
 from searchkit.stores.faiss.writer import CollectionWriter
+from searchkit.stores.report import StoreReport
 from searchkit.types import FloatArray, Hit, IdArray
 
 __all__ = ["FaissStore"]
@@ -159,6 +161,42 @@ class FaissStore:
                 finally:
                     self._writer.close()
 
+    def describe(self) -> StoreReport:
+        """How large the collection is, and how it lies on disk; reads no rows."""
+        with self._mutex:
+            snapshot = self._snapshot()
+            return describe(self._follower.manifest, snapshot)
+
+    def verify(self, *, repair: bool = False) -> StoreReport:
+        """Read every byte, compare it with its checksum, and look at every row.
+
+        Args:
+            repair: drop damaged files that are derived from the rows, so that they are made anew.
+
+        Returns:
+            What is wrong, before any repair.
+
+        Raises:
+            StoreCorrupt: so much is damaged that the collection cannot be read.
+        """
+        while True:
+            with self._mutex:
+                snapshot = self._snapshot()
+                manifest = self._follower.manifest
+            report = verify_collection(self._folder, manifest, snapshot)
+            with self._mutex:
+                self._snapshot()
+                # files that a merge took away meanwhile are no damage
+                if report.ok or manifest is self._follower.manifest:
+                    break
+        if repair and manifest is not None and not report.ok:
+            damaged = damaged_derived(self._folder, manifest)
+            with self._mutex:
+                self._writable().drop_derived(damaged)
+                if self._upkeep is not None:
+                    self._upkeep.start()
+        return report
+
     def compact(self) -> None:
         """Merge all rows into one segment and build what makes its scans fast; searches go on meanwhile.
 
@@ -182,10 +220,13 @@ class FaissStore:
     def _snapshot(self) -> Snapshot:
         with self._mutex:
             self._check_open()
-            if self._reader is not None:
-                return self._reader.refresh()
-            assert self._writer is not None
-            return self._writer.snapshot
+            return self._follower.snapshot if self._writer is not None else self._follower.refresh()
+
+    @property
+    def _follower(self) -> CollectionReader:
+        found = self._reader if self._writer is None else self._writer.reader
+        assert found is not None
+        return found
 
     def _writable(self) -> CollectionWriter:
         self._check_open()

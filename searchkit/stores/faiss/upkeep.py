@@ -35,8 +35,8 @@ class _Stopped(Exception):
 def plan_merge(sizes: Sequence[tuple[str, int, int]], tuning: Tuning) -> list[str]:
     """Names of segments to merge next, given (name, live rows, dead rows) of all; empty for none.
 
-    Segments of one tier (which spans a factor of ``tuning.tier`` in size) become one of the next when there are
-    as many, so that a row is rewritten once a tier; a segment with too many dead rows is rewritten alone.
+    Segments of one tier (which spans a factor of ``tuning.tier`` in size) become one of the next when there
+    are as many, so that a row is rewritten once a tier; one with too many dead rows is rewritten alone.
     """
     tiers: dict[int, list[str]] = {}
     for name, live, dead in sorted(sizes, key=lambda size: size[1]):

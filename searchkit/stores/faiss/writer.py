@@ -7,7 +7,7 @@ files that no manifest names, and the next writer sweeps them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,9 @@ LOCK_NAME = "lock"
 class CollectionWriter:
     """The one writer of a folder; not safe for several threads at once: the store guards it.
 
+    Attributes:
+        reader: the state that writes build on.
+
     Raises:
         StoreLocked: there is another.
     """
@@ -42,7 +45,7 @@ class CollectionWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = WriterLock(folder / LOCK_NAME, f"the collection {folder}", error=StoreLocked)
         self._seal_rows = tuning.seal
-        self._reader = CollectionReader(folder, dim)
+        self.reader = CollectionReader(folder, dim)
         self._durable_end = 0
         self._must_seal = False
         self._last_name = 0
@@ -56,7 +59,7 @@ class CollectionWriter:
     @property
     def snapshot(self) -> Snapshot:
         """The collection as of the last write."""
-        return self._reader.snapshot
+        return self.reader.snapshot
 
     @property
     def generation(self) -> int:
@@ -66,11 +69,11 @@ class CollectionWriter:
     @property
     def folder(self) -> Path:
         """Where the files are."""
-        return self._reader.folder
+        return self.reader.folder
 
     def upsert(self, ids: IdArray, rows: HalfArray) -> None:
         """Insert or replace rows; many at once are sealed straight away."""
-        reader = self._reader
+        reader = self.reader
         bulk = len(ids) >= self._seal_rows
         if not bulk:
             self._append(ids, rows)
@@ -87,7 +90,7 @@ class CollectionWriter:
 
     def delete(self, ids: IdArray) -> None:
         """Remove rows."""
-        reader = self._reader
+        reader = self.reader
         known = reader.snapshot.known(np.unique(ids))
         if len(known):
             self._append(known, None)
@@ -97,17 +100,17 @@ class CollectionWriter:
         """Return when all earlier writes would survive a power cut."""
         if self._must_seal:
             self.seal()
-        elif self._durable_end < self._reader.log_end:
-            assert self._reader.log_fd is not None
+        elif self._durable_end < self.reader.log_end:
+            assert self.reader.log_fd is not None
             # after a failed sync the system may have dropped the pages: only writing them anew helps
             self._must_seal = True
-            sync(self._reader.log_fd, self._reader.log_path)
+            sync(self.reader.log_fd, self.reader.log_path)
             self._must_seal = False
-            self._durable_end = self._reader.log_end
+            self._durable_end = self.reader.log_end
 
     def seal(self) -> None:
         """Move the tail into a segment of its own, and deletions into masks; the log begins anew."""
-        reader = self._reader
+        reader = self.reader
         snapshot, old = reader.snapshot, self._manifest()
         generation = old.generation + 1
         entries = [self._entry(part) for part in snapshot.segments if part.live_count]
@@ -145,6 +148,18 @@ class CollectionWriter:
         self._switch(replace(old, generation=old.generation + 1, segments=tuple(segments.values())))
         return True
 
+    def drop_derived(self, names: Collection[str]) -> None:
+        """Forget derived files; upkeep makes them anew."""
+
+        def drop(segments: dict[str, SegmentEntry]) -> bool:
+            before = dict(segments)
+            for name, entry in before.items():
+                kept = tuple(file for file in entry.derived if file.name not in names)
+                segments[name] = replace(entry, derived=kept)
+            return segments != before
+
+        self.change(drop)
+
     def masked(self, entry: SegmentEntry, dead: npt.NDArray[np.bool_]) -> SegmentEntry:
         """The segment with those rows dead, the mask written durably."""
         generation = self._manifest().generation + 1
@@ -153,15 +168,15 @@ class CollectionWriter:
 
     def close(self) -> None:
         """Release the lock and the files; what was not flushed may be lost."""
-        self._reader.close()
+        self.reader.close()
         self._lock.release()
 
     def _manifest(self) -> Manifest:
-        assert self._reader.manifest is not None
-        return self._reader.manifest
+        assert self.reader.manifest is not None
+        return self.reader.manifest
 
     def _append(self, ids: IdArray, rows: HalfArray | None) -> None:
-        reader = self._reader
+        reader = self.reader
         assert reader.log_fd is not None
         content = encode_record(ids, rows, self._durable_end)
         reader.log_end = append_bytes(reader.log_fd, reader.log_path, reader.log_end, content)
@@ -174,19 +189,19 @@ class CollectionWriter:
         return self.masked(entry, ~part.alive)
 
     def _switch(self, manifest: Manifest) -> None:
-        same_log = self._reader.manifest is not None and self._reader.manifest.log == manifest.log
+        same_log = self.reader.manifest is not None and self.reader.manifest.log == manifest.log
         durable_end = self._durable_end if same_log else 0
         try:
             write_manifest(self.folder, manifest)
         finally:
             # also after a failure: what counts is the manifest that is there now
-            self._reader.load(writable_log=True)
-        self._durable_end = durable_end or self._reader.log_end
+            self.reader.load(writable_log=True)
+        self._durable_end = durable_end or self.reader.log_end
         self._must_seal = self._must_seal and same_log
         self._sweep()
 
     def _recover(self) -> None:
-        reader = self._reader
+        reader = self.reader
         reader.load(writable_log=True)
         if reader.manifest is None:
             log = "log-00000001"
