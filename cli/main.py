@@ -12,7 +12,7 @@ import click
 import typer
 
 from searchkit._version import __version__
-from searchkit.cli import classify, demo, embed, ground, index, models, query, status, tag, verify
+from searchkit.cli import classify, demo, embed, explain, ground, index, models, query, status, tag, verify
 from searchkit.cli import errors as errors_command
 from searchkit.cli import remove as remove_command
 from searchkit.cli.exits import Exit, exit_for
@@ -49,6 +49,7 @@ def _top(
 
 app.command("index")(index.index)
 app.command("query")(query.query)
+app.command("explain")(explain.explain)
 app.command("embed")(embed.embed)
 app.command("status")(status.status)
 app.command("errors")(errors_command.errors)

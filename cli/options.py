@@ -7,7 +7,15 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["JsonFlag", "LibraryOption", "ModelDirOption", "ModelOption", "StoreOption"]
+__all__ = [
+    "JsonFlag",
+    "LibraryOption",
+    "ModelDirOption",
+    "ModelOption",
+    "StoreOption",
+    "ToOption",
+    "WhereOption",
+]
 
 LibraryOption: TypeAlias = Annotated[
     Path | None,
@@ -33,5 +41,17 @@ StoreOption: TypeAlias = Annotated[
         help="Where a new library keeps its vectors: faiss, qdrant://HOST:PORT, qdrant+local:FOLDER.",
         show_default=False,
     ),
+]
+ToOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        help="What to find: image, audio, video, text, or several with commas.",
+        show_default=False,
+    ),
+]
+WhereOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--where", help="Only these files: 'path:2019/** AND duration_s<10'.", show_default=False),
 ]
 JsonFlag: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

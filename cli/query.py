@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from searchkit.cli.exits import Exit
-from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption
+from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
 from searchkit.cli.output import note, print_json, print_paths, print_results
 
 __all__ = ["query"]
@@ -39,16 +39,8 @@ def query(
             "--expr", help="A sum of terms: 'audio:bark.wav + 0.5*text:\"snow\"'.", show_default=False
         ),
     ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option("--to", help="What to find: image, audio, video, text, or several with commas."),
-    ] = None,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            "--where", help="Only these files: 'path:2019/** AND duration_s<10'.", show_default=False
-        ),
-    ] = None,
+    to: ToOption = None,
+    where: WhereOption = None,
     k: Annotated[int, typer.Option("-k", help="How many results at most.")] = 10,
     spans: Annotated[bool, typer.Option("--spans", help="Every span, not the best of each file.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the paths.")] = False,

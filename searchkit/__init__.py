@@ -21,8 +21,9 @@ from searchkit import errors
 from searchkit._version import __version__
 
 if TYPE_CHECKING:
-    from searchkit.library import Library, LibraryStatus, open_library
+    from searchkit.library import Library, open_library
     from searchkit.query import Query, audio, image, parse, segment, text, video
+    from searchkit.status import LibraryStatus
     from searchkit.types import AudioSample, ImageSample, Modality, Result, Results, Space, Span, TextSample
 
 __all__ = [
@@ -49,7 +50,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "searchkit.library": ("Library", "LibraryStatus", "open_library"),
+    "searchkit.library": ("Library", "open_library"),
+    "searchkit.status": ("LibraryStatus",),
     "searchkit.query": ("Query", "audio", "image", "parse", "segment", "text", "video"),
     "searchkit.types": (
         "AudioSample",

@@ -7,7 +7,7 @@ import os
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from searchkit.catalog import CATALOG_FILE, Catalog, assets, runs, segments, spaces, tags
+from searchkit.catalog import CATALOG_FILE, Catalog, assets, segments, spaces, tags
 from searchkit.catalog.assets import FileError
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_settings
@@ -26,62 +26,28 @@ from searchkit.loading import decode_settings_for, load_samples
 from searchkit.media import DecodeSettings
 from searchkit.query import EmbeddedQuery, Filter, Query, Segment, embed_query, parse, parse_filter
 from searchkit.query.calibrate import background_ids
-from searchkit.query.search import FUSIONS, Searchable, find_candidates, parse_modalities, to_results
+from searchkit.query.explain import Explanation, FilterPart, explain_candidate, filter_parts
+from searchkit.query.search import (
+    FUSIONS,
+    Candidate,
+    Searchable,
+    candidate_of,
+    find_candidates,
+    parse_modalities,
+    to_results,
+)
+from searchkit.status import LibraryStatus, read_status
 from searchkit.stores import open_collection
 from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
 
 if TYPE_CHECKING:
     from searchkit.indexer import IndexReport, Progress, VerifyReport
 
-__all__ = ["Library", "LibraryStatus", "open_library"]
+__all__ = ["Library", "open_library"]
 
 VECTORS_FOLDER = "vectors"
 
-
-@dataclass(frozen=True, slots=True)
-class LibraryStatus:
-    """What a library holds.
-
-    Attributes:
-        folder: where it lies.
-        spaces: every space it has vectors of.
-        assets: files by modality.
-        segments: searchable vectors by collection name.
-        failed: files that could not be read.
-        roots: indexed folders.
-        last_run: the newest run, None before the first.
-    """
-
-    folder: Path
-    spaces: list[Space]
-    assets: dict[Modality, int]
-    segments: dict[str, int]
-    failed: int
-    roots: list[str]
-    last_run: runs.RunRow | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        run = self.last_run
-        return {
-            "library": str(self.folder),
-            "roots": self.roots,
-            "assets": {modality.value: count for modality, count in self.assets.items()},
-            "failed": self.failed,
-            "segments": self.segments,
-            "spaces": [
-                {"fingerprint": space.fingerprint, "encoder": space.encoder, "dim": space.dim}
-                for space in self.spaces
-            ],
-            "last_run": None
-            if run is None
-            else {
-                "state": run.state.value,
-                "started_at": run.started_at.isoformat(),
-                "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
-                "counts": run.counts,
-            },
-        }
+_EXPLAINED_RANKS = 1000
 
 
 def open_library(
@@ -241,16 +207,13 @@ class Library:
             raise QueryError(f"k must be at least 1, got {k}", hint="-k 10")
         if fusion not in FUSIONS:
             raise QueryError(f"no fusion is called {fusion!r}", hint=f"choose from {', '.join(FUSIONS)}")
-        modalities = parse_modalities(to)
         value = parse(query) if isinstance(query, str) else query
-        space_id = self._space_id()
-        with self.catalog.read() as connection:
-            refs = [ref for ref in spaces.collections_of(connection, space_id) if ref.modality in modalities]
+        searched = self._searched(to)
         embedded = self.embed_query(value)
         candidates = find_candidates(
             embedded.vector,
             catalog=self.catalog,
-            searched=[self._searchable(ref) for ref in refs],
+            searched=searched,
             k=k,
             where=parse_filter(where) if isinstance(where, str) else where,
             spans=spans,
@@ -259,6 +222,49 @@ class Library:
             without=frozenset(term.operand.id for term in value.terms if isinstance(term.operand, Segment)),
         )
         return Results(str(value), self.space.fingerprint, tuple(to_results(candidates)))
+
+    def explain(
+        self,
+        query: Query | str,
+        path: str | Path,
+        *,
+        to: str | Modality | Sequence[str | Modality] | None = None,
+        where: Filter | str | None = None,
+    ) -> Explanation:
+        """Why a file ranks where it does: each term's share, raw and calibrated score, filters, ranks.
+
+        Args:
+            query: the query.
+            path: a file of the library.
+            to: the modalities that were searched.
+            where: the filter that was set.
+
+        Raises:
+            UsageError: the library holds no such file.
+            QueryError: the query does not parse, is empty, or cancels out.
+        """
+        value = parse(query) if isinstance(query, str) else query
+        condition = parse_filter(where) if isinstance(where, str) else where
+        target = os.path.abspath(Path(path).expanduser())  # noqa: PTH100
+        with self.catalog.read() as connection:
+            asset = assets.asset_at(connection, target)
+        if asset is None:
+            raise UsageError(f"the library holds no file {path}", hint="searchkit index FILE puts it in")
+        embedded = self.embed_query(value)
+        best: tuple[Candidate, Searchable] | None = None
+        for searchable in self._searched(to):
+            candidate = candidate_of(embedded.vector, self.catalog, searchable, asset.id, condition)
+            if candidate is not None and (best is None or candidate.score > best[0].score):
+                best = candidate, searchable
+        if best is None:
+            raise UsageError(
+                f"{path} has nothing embedded among what is searched",
+                hint="`searchkit errors` says why a file is missing; --to widens the search",
+            )
+        results = self.search(value, to=to, where=condition, k=_EXPLAINED_RANKS)
+        rank = next((result.rank for result in results if result.asset_id == asset.id), None)
+        parts = [FilterPart(str(p), p.matches(asset, asset.tags)) for p in filter_parts(condition)]
+        return explain_candidate(embedded, *best, rank=rank, filters=parts)
 
     def embed_query(self, query: Query) -> EmbeddedQuery:
         """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
@@ -270,24 +276,7 @@ class Library:
 
     def status(self) -> LibraryStatus:
         """What the library holds; loads no model."""
-        with self.catalog.read() as connection:
-            known = spaces.spaces(connection)
-            counts = segments.count_ready(connection)
-            latest = runs.recent_runs(connection, limit=1)
-            names = {
-                ref.name: counts.get(ref.id, 0)
-                for space_id, _ in known
-                for ref in spaces.collections_of(connection, space_id)
-            }
-            return LibraryStatus(
-                folder=self.folder,
-                spaces=[space for _, space in known],
-                assets=assets.count_by_modality(connection),
-                segments=names,
-                failed=len(assets.failures(connection)),
-                roots=[path for path, _ in assets.roots(connection)],
-                last_run=latest[0] if latest else None,
-            )
+        return read_status(self.folder, self.catalog)
 
     def errors(self) -> list[FileError]:
         """Files that could not be read, and why."""
@@ -381,6 +370,13 @@ class Library:
             if collection.id not in self._stores:
                 self._stores[collection.id] = self.open_store(collection, self.space.dim, read_only=True)
             return self._stores[collection.id]
+
+    def _searched(self, to: str | Modality | Sequence[str | Modality] | None) -> list[Searchable]:
+        modalities = parse_modalities(to)
+        space_id = self._space_id()
+        with self.catalog.read() as connection:
+            refs = spaces.collections_of(connection, space_id)
+        return [self._searchable(ref) for ref in refs if ref.modality in modalities]
 
     def _searchable(self, collection: CollectionRef) -> Searchable:
         """A collection with a sample of its rows, drawn again when its size has changed by a tenth."""

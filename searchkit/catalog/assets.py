@@ -22,12 +22,15 @@ from sqlalchemy import (
 )
 
 from searchkit.catalog.tables import Asset, Embedding, EmbeddingState, Root, Segment
+from searchkit.catalog.tags import tags_of
 from searchkit.catalog.types import encode_path
 from searchkit.types import Modality
 
 __all__ = [
+    "AssetRow",
     "FileError",
     "KnownAsset",
+    "asset_at",
     "count_by_modality",
     "delete_assets",
     "delete_empty_roots",
@@ -142,6 +145,40 @@ def known_assets(connection: Connection, space_id: int, scopes: Sequence[str]) -
         )
         for row in rows
     }
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRow:
+    """An asset with all that filters ask for."""
+
+    id: int
+    path: str
+    modality: str | None
+    mime: str | None
+    size_bytes: int
+    mtime_ns: int
+    content_hash: str | None
+    date: str
+    width_px: int | None
+    height_px: int | None
+    duration_s: float | None
+    rate_hz: int | None
+    channels: int | None
+    latitude: float | None
+    longitude: float | None
+    facts: dict[str, Any]
+    added_at: datetime
+    tags: tuple[str, ...]
+
+
+def asset_at(connection: Connection, path: str) -> AssetRow | None:
+    """The asset at a path, None when there is none."""
+    columns = [getattr(Asset, name) for name in AssetRow.__slots__ if name != "tags"]
+    row = connection.execute(select(*columns).where(Asset.path == path)).first()
+    if row is None:
+        return None
+    tags = tags_of(connection, [row.id]).get(row.id, [])
+    return AssetRow(**row._asdict(), tags=tuple(tags))
 
 
 def ids_under(connection: Connection, path: str) -> list[int]:

@@ -14,6 +14,7 @@ import numpy as np
 from searchkit.catalog import Catalog, segments
 from searchkit.catalog.segments import SegmentRow
 from searchkit.catalog.spaces import CollectionRef
+from searchkit.catalog.tables import Asset
 from searchkit.errors import QueryError
 from searchkit.query.calibrate import Background
 from searchkit.query.diverse import maximal_marginal_relevance
@@ -21,7 +22,15 @@ from searchkit.query.filters import Filter
 from searchkit.query.fuse import Located, first_per, merge_neighbours, reciprocal_rank_fusion
 from searchkit.types import FloatArray, Hit, IdArray, Modality, Result, Span, VectorStore
 
-__all__ = ["FUSIONS", "Candidate", "Searchable", "find_candidates", "parse_modalities", "to_results"]
+__all__ = [
+    "FUSIONS",
+    "Candidate",
+    "Searchable",
+    "candidate_of",
+    "find_candidates",
+    "parse_modalities",
+    "to_results",
+]
 
 FUSIONS = ("calibrated", "rrf")
 """How results of several modalities interleave: by surprise, or by reciprocal rank."""
@@ -141,6 +150,20 @@ def to_results(candidates: Sequence[Candidate]) -> list[Result]:
     ]
 
 
+def candidate_of(
+    vector: FloatArray, catalog: Catalog, searchable: Searchable, asset_id: int, where: Filter | None = None
+) -> Candidate | None:
+    """An asset's best segment in a collection, judged as a search would judge it; None when it has none."""
+    size = _size(catalog, searchable, where)[0]
+    with catalog.read() as connection:
+        own = segments.ids_where(connection, searchable.collection.id, Asset.id == asset_id)
+    if not own:
+        return None
+    found = _ready_hits(vector, catalog, searchable.store, 1, len(own), False, np.array(own, dtype=np.int64))
+    judged = _judge(vector, searchable, max(size, 1), found)
+    return judged[0] if judged else None
+
+
 def _candidates(
     vector: FloatArray,
     catalog: Catalog,
@@ -150,14 +173,25 @@ def _candidates(
     spans: bool,
     without: frozenset[int],
 ) -> list[Candidate]:
-    among = None
-    if where is not None:
-        with catalog.read() as connection:
-            ids = segments.ids_where(connection, searchable.collection.id, where.sql())
-        among = np.array(ids, dtype=np.int64)
-    size = len(searchable.store) if among is None else len(among)
+    size, among = _size(catalog, searchable, where)
     if size == 0:
         return []
+    found = _ready_hits(vector, catalog, searchable.store, wanted + len(without), size, spans, among)
+    return _judge(vector, searchable, size, [pair for pair in found if pair[0].id not in without])
+
+
+def _size(catalog: Catalog, searchable: Searchable, where: Filter | None) -> tuple[int, IdArray | None]:
+    """How many rows a search looks at, and which: None for all."""
+    if where is None:
+        return len(searchable.store), None
+    with catalog.read() as connection:
+        ids = segments.ids_where(connection, searchable.collection.id, where.sql())
+    return len(ids), np.array(ids, dtype=np.int64)
+
+
+def _judge(
+    vector: FloatArray, searchable: Searchable, size: int, found: Sequence[tuple[Hit, SegmentRow]]
+) -> list[Candidate]:
     background = Background.of(searchable.sample @ vector, size) if len(searchable.sample) else None
     return [
         Candidate(
@@ -168,10 +202,7 @@ def _candidates(
             match=background.probability(hit.score) if background else None,
             z=background.z(hit.score) if background else None,
         )
-        for hit, row in _ready_hits(
-            vector, catalog, searchable.store, wanted + len(without), size, spans, among
-        )
-        if hit.id not in without
+        for hit, row in found
     ]
 
 

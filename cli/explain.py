@@ -1,0 +1,50 @@
+"""``searchkit explain``: why a file is, or is not, among the results of a query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
+from searchkit.cli.output import line, print_json, shown_path, table
+
+__all__ = ["explain"]
+
+
+def explain(
+    query: Annotated[str, typer.Argument(help="Words, or the query grammar.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="A file of the library.", show_default=False)],
+    to: ToOption = None,
+    where: WhereOption = None,
+    library: LibraryOption = None,
+    model: ModelOption = None,
+    model_dir: ModelDirOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show why a file ranks where it does: each term's share, scores, filters, ranks.
+
+    Example: searchkit explain 'audio:bark.wav + 0.5*text:snow' photos/dog.jpg
+    """
+    from searchkit.library import open_library
+
+    with open_library(library, create=False, read_only=True, model=model, model_dir=model_dir) as opened:
+        why = opened.explain(query, path, to=to, where=where)
+    if json:
+        print_json(why.to_dict())
+        return
+    line(f"{shown_path(why.path)}  segment {why.segment_id}  ({why.modality.value})")
+    line(f"rank      {why.rank or 'not among the first 1000'}")
+    nth = f"{why.collection_rank} of {why.collection_size} in {why.collection}"
+    line(f"there     {nth}")
+    line(f"score     {why.score:.4f} (cosine)")
+    if why.match is not None and why.z is not None:
+        line(f"match     {why.match:.0%}, {why.z:+.1f} spreads above unrelated segments")
+    for part in why.filters:
+        line(f"filter    {part.source}: {'passed' if part.passed else 'not passed'}")
+    rows = [
+        (f"{term.weight:+g}", term.source, f"{term.similarity:.4f}", f"{term.contribution:+.4f}")
+        for term in why.terms
+    ]
+    table(("weight", "term", "similarity", "share"), [*rows, ("", "sum", "", f"{why.score:+.4f}")])
