@@ -27,6 +27,7 @@ import numpy.typing as npt
 from searchkit.errors import DecodeError, SearchkitError, UsageError
 from searchkit.media.decoded import Decoded, Facts, MediaType
 from searchkit.media.settings import DecodeSettings
+from searchkit.media.sniff import sniff
 from searchkit.media.wire import read_message, unpack_sample, write_message
 from searchkit.types import Sample
 
@@ -169,13 +170,12 @@ class DecoderPool:
         self._watchdog.start()
 
     def sniff(self, path: Path | str) -> MediaType | None:
-        """As ``searchkit.media.sniff``.
+        """As ``searchkit.media.sniff``; a worker opens only what needs a decoder to be told.
 
         Raises:
             DecodeError: as there; or the decoder crashed or took too long.
         """
-        ((message, _),) = self._answers("sniff", Path(path), _DEFAULTS, None)
-        return MediaType.from_dict(message["media_type"]) if message["media_type"] else None
+        return sniff(path, has_pictures=self._has_pictures)
 
     def open_media(
         self,
@@ -184,15 +184,19 @@ class DecoderPool:
         *,
         media_type: MediaType | None = None,
     ) -> Decoded:
-        """As ``searchkit.media.open_media``; from their first to their last, samples keep a worker busy.
+        """As ``searchkit.media.open_media``, but what gives few samples is decoded at once.
+
+        The samples of long sounds and of videos keep a worker busy, from the first to the last.
 
         Raises:
             DecodeError: as there; or the decoder crashed or took too long.
         """
         path = Path(path)
-        ((message, _),) = self._answers("open", path, settings, media_type)
-        found = MediaType.from_dict(message["media_type"])
-        return Decoded(found, Facts.from_dict(message["facts"]), self._samples(path, settings, found))
+        (message, _), *pieces = self._answers("open", path, settings, media_type)
+        found, facts = MediaType.from_dict(message["media_type"]), Facts.from_dict(message["facts"])
+        if message["whole"]:
+            return Decoded(found, facts, iter([unpack_sample(*piece) for piece in pieces]))
+        return Decoded(found, facts, self._samples(path, settings, found))
 
     def close(self) -> None:
         """End all workers; what they were decoding fails."""
@@ -208,6 +212,10 @@ class DecoderPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _has_pictures(self, path: Path) -> bool:
+        ((message, _),) = self._answers("probe", path, _DEFAULTS, None)
+        return bool(message["has_pictures"])
 
     def _samples(self, path: Path, settings: DecodeSettings, media_type: MediaType) -> Iterator[Sample]:
         for message, body in self._answers("samples", path, settings, media_type):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from searchkit.errors import DecodeError
 from searchkit.media.charset import decode_text
@@ -14,7 +13,7 @@ from searchkit.media.files import decoding, open_regular
 from searchkit.media.magic import CONTAINER, binary_mime
 from searchkit.types import Modality
 
-__all__ = ["claimed_modality", "looks_like_media", "sniff"]
+__all__ = ["claimed_modality", "has_pictures", "looks_like_media", "sniff"]
 
 _HEAD_BYTES = 32 << 10
 
@@ -61,11 +60,26 @@ def looks_like_media(path: Path | str) -> bool:
     return claimed_modality(Path(path)) is not None
 
 
-def sniff(path: Path | str) -> MediaType | None:
+def has_pictures(path: Path) -> bool:
+    """Whether a container holds moving pictures, and not sound alone.
+
+    Raises:
+        DecodeError: it cannot be opened, or has neither.
+    """
+    from searchkit.media import ffmpeg  # takes time to load, and few files need it
+
+    return ffmpeg.has_pictures(path)
+
+
+def sniff(path: Path | str, *, has_pictures: Callable[[Path], bool] = has_pictures) -> MediaType | None:
     """What a file is, by its content.
 
     An extension decides only between kinds of plain text and between camera formats. Text under the name
     of a picture, a sound or a video is not taken for text: it is most often a saved error page.
+
+    Args:
+        path: the file.
+        has_pictures: looks into formats that may hold pictures, sound or both.
 
     Returns:
         None for what is no media, and for empty files.
@@ -76,27 +90,23 @@ def sniff(path: Path | str) -> MediaType | None:
     path = Path(path)
     try:
         with open_regular(path) as file, decoding(path, "file"):
-            return sniff_head(path, _read_head(file))
+            head = file.read(_HEAD_BYTES)
     except DecodeError as error:
         if error.reason == "the file is empty":
             return None
         raise
-
-
-def _read_head(file: BinaryIO) -> bytes:
-    return file.read(_HEAD_BYTES)
-
-
-def sniff_head(path: Path, head: bytes) -> MediaType | None:
-    """As ``sniff``, for a file whose first bytes were read already."""
     known = binary_mime(head)
-    if known is not None:
-        kind, mime = known
-        if kind == CONTAINER:
-            return _probe_container(path, mime)
-        if mime == "image/tiff":
-            mime = _RAW_EXTENSIONS.get(path.suffix.lower(), mime)
-        return MediaType(Modality(kind), mime)
+    if known is None:
+        return _sniff_rest(path, head)
+    kind, mime = known
+    if kind == CONTAINER:
+        return _container_type(path, mime, has_pictures)
+    if mime == "image/tiff":
+        mime = _RAW_EXTENSIONS.get(path.suffix.lower(), mime)
+    return MediaType(Modality(kind), mime)
+
+
+def _sniff_rest(path: Path, head: bytes) -> MediaType | None:
     if b"%PDF-" in head[:1024]:
         return MediaType(Modality.TEXT, "application/pdf")
     if path.suffix.lower() == ".tga" and head[1:2] in b"\0\1" and head[2:3] in b"\1\2\3\x09\x0a\x0b":
@@ -120,14 +130,13 @@ def _sniff_text(path: Path, head: bytes) -> MediaType | None:
     return MediaType(Modality.TEXT, _TEXT_EXTENSIONS.get(path.suffix.lower(), "text/plain"))
 
 
-def _probe_container(path: Path, mime: str) -> MediaType:
-    from searchkit.media.ffmpeg import has_pictures
-
-    kind = MediaType(Modality.VIDEO, mime)
+def _container_type(path: Path, mime: str, has_pictures: Callable[[Path], bool]) -> MediaType:
     try:
-        if has_pictures(path):
-            return replace(kind, mime=mime.replace("application/ogg", "video/ogg"))
+        shows = has_pictures(path)
     except DecodeError:
-        return kind
+        # Whoever opens it says what is wrong.
+        return MediaType(Modality.VIDEO, mime)
+    if shows:
+        return MediaType(Modality.VIDEO, mime.replace("application/ogg", "video/ogg"))
     family = {"video/x-ms-asf": "audio/x-ms-wma", "video/quicktime": "audio/mp4"}
     return MediaType(Modality.AUDIO, family.get(mime) or mime.replace("video/", "audio/"))

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from searchkit.errors import DecodeError
-from searchkit.media.decoded import MediaType
+from searchkit.media.decoded import Decoded, MediaType
 from searchkit.media.open import media_samples, open_media
 from searchkit.media.settings import DecodeSettings
-from searchkit.media.sniff import sniff
+from searchkit.media.sniff import has_pictures
 from searchkit.media.wire import pack_sample, read_message, write_message
+from searchkit.types import Modality
 
 __all__ = ["main"]
 
@@ -78,9 +79,8 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
 def _messages(request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], memoryview | None]]:
     _set_alarm(request["timeout_s"])
     path, known = request["path"], request["media_type"]
-    if request["verb"] == "sniff":
-        found = sniff(path)
-        yield {"media_type": asdict(found) if found else None}, None
+    if request["verb"] == "probe":
+        yield {"has_pictures": has_pictures(path)}, None
     else:
         settings = DecodeSettings(**request["settings"])
         if request["verb"] == "samples":
@@ -88,8 +88,26 @@ def _messages(request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], memoryv
                 yield pack_sample(sample)
         else:
             decoded = open_media(path, settings, media_type=MediaType.from_dict(known) if known else None)
-            yield {"media_type": asdict(decoded.media_type), "facts": decoded.facts.to_dict()}, None
+            whole = _is_short(decoded, settings)
+            facts = {"media_type": asdict(decoded.media_type), "facts": decoded.facts.to_dict()}
+            yield facts | {"whole": whole}, None
+            if whole:
+                for sample in decoded.samples:
+                    yield pack_sample(sample)
     yield {"end": True}, None
+
+
+def _is_short(decoded: Decoded, settings: DecodeSettings) -> bool:
+    """Whether the samples are so few that they may come along, which saves asking for them."""
+    match decoded.media_type.modality:
+        case Modality.IMAGE:
+            return settings.image_max_frames == 1
+        case Modality.AUDIO:
+            return 0 < (decoded.facts.duration_s or 0) <= settings.audio_window_s
+        case Modality.TEXT:
+            return True
+        case _:
+            return False
 
 
 def _set_alarm(timeout_s: float) -> None:

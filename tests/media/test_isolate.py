@@ -166,11 +166,11 @@ def test_samples_that_are_not_asked_for_hold_nothing_up(tmp_path: Path) -> None:
 
 def test_a_slow_consumer_is_no_hanging_decoder(tmp_path: Path) -> None:
     write_sound(tmp_path / "long.wav", noise(16_000 * 120), 16_000)
-    with DecoderPool(1, timeout_s=0.5) as pool:
-        pool.sniff(tmp_path / "long.wav")
+    with DecoderPool(1, timeout_s=2) as pool:
+        pool.open_media(tmp_path / "long.wav")
         samples = pool.open_media(tmp_path / "long.wav").samples
         next(samples)
-        time.sleep(1.5)
+        time.sleep(2.5)
         assert len(list(samples)) == 11
 
 
@@ -184,20 +184,20 @@ def test_a_known_type_is_not_sniffed_again(tmp_path: Path) -> None:
 def test_closing_ends_the_processes(pictures: Path) -> None:
     pool = DecoderPool(2)
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(pool.sniff, pictures.iterdir()))
+        list(threads.map(pool.open_media, pictures.iterdir()))
     processes = [worker._process for worker in pool._workers if worker._process]
     assert processes
     pool.close()
     pool.close()
     assert all(process.poll() is not None for process in processes)
     with pytest.raises(UsageError, match="closed"):
-        pool.sniff(pictures / "0.png")
+        pool.open_media(pictures / "0.png")
 
 
 def test_workers_end_with_a_caller_that_is_killed(pictures: Path) -> None:
     code = (
         "import sys, time\nfrom searchkit.media.isolate import DecoderPool\n"
-        "pool = DecoderPool(1)\npool.sniff(sys.argv[1])\n"
+        "pool = DecoderPool(1)\npool.open_media(sys.argv[1])\n"
         "print(pool._workers[0]._process.pid, flush=True)\ntime.sleep(60)\n"
     )
     caller = subprocess.Popen(
