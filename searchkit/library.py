@@ -110,6 +110,7 @@ class Library:
         self.read_only = read_only
         self._mutex = threading.RLock()
         self._encoder: Encoder | None = None
+        self._query_load: Load | None = None
         self._stores: dict[int, VectorStore] = {}
         self._samples: dict[int, tuple[int, FloatArray]] = {}
 
@@ -270,6 +271,20 @@ class Library:
         """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
         return embed_query(query, self.encoder, load=self._load, fetch=self._fetch)
 
+    def answer_with(self, encoder: Encoder, load: Load) -> None:
+        """Embed with another encoder of the same space, and open the files of queries with ``load``.
+
+        For servers, which batch what many ask and decode what others send in processes of their own. The
+        encoder is closed with the library.
+
+        Raises:
+            SpaceMismatch: the encoder's vectors would meet those of another space.
+        """
+        with self._mutex:
+            if encoder.space != self.space:
+                raise SpaceMismatch(f"vectors of {encoder.space} cannot be compared with those of {self.space}")
+            self._encoder, self._query_load = encoder, load
+
     def embed(self, samples: Sequence[Sample]) -> FloatArray:
         """Embed samples: (N, dim) unit rows."""
         return self.encoder.encode(samples)
@@ -391,6 +406,8 @@ class Library:
         return Searchable(collection, store, sample)
 
     def _load(self, path: Path, modality: Modality) -> Sequence[Sample]:
+        if self._query_load is not None:
+            return self._query_load(path, modality)
         return load_samples(path, modality, self.decode_settings)
 
     def _fetch(self, segment_id: int) -> FloatArray:
