@@ -26,6 +26,7 @@ from searchkit.loading import decode_settings_for, load_samples
 from searchkit.media import DecodeSettings
 from searchkit.query import EmbeddedQuery, Filter, Query, Segment, embed_query, parse, parse_filter
 from searchkit.query.calibrate import background_ids
+from searchkit.query.embed import Load
 from searchkit.query.explain import Explanation, FilterPart, explain_candidate, filter_parts
 from searchkit.query.search import (
     FUSIONS,
@@ -282,7 +283,7 @@ class Library:
         """
         with self._mutex:
             if encoder.space != self.space:
-                raise SpaceMismatch(f"vectors of {encoder.space} cannot be compared with those of {self.space}")
+                raise SpaceMismatch(f"vectors of {encoder.space} cannot meet those of {self.space}")
             self._encoder, self._query_load = encoder, load
 
     def embed(self, samples: Sequence[Sample]) -> FloatArray:
