@@ -55,9 +55,10 @@ class EncoderContract:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def encoder(self) -> Iterator[Encoder]:
+    @classmethod
+    def encoder(cls) -> Iterator[Encoder]:
         """The encoder that the tests of one class share."""
-        encoder = self.open_encoder()
+        encoder = cls().open_encoder()
         yield encoder
         encoder.close()
 
