@@ -141,7 +141,7 @@ class Term:
     operand: Operand
 
     def __post_init__(self) -> None:
-        # Adding 0.0 turns -0.0 into 0.0, so that equal terms print alike.
+        # Adding 0.0 turns -0.0 into 0.0, which nobody wants to read.
         object.__setattr__(self, "weight", _finite(self.weight, "a weight") + 0.0)
 
 

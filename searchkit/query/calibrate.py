@@ -68,8 +68,9 @@ class Background:
 
         Args:
             scores: (M,) scores of the query against a random sample of the collection's rows, or all of
-                them; matches may be among them.
-            size: how many rows the search looks at, >= 1.
+                them; matches may be among them. Of the whole collection also when a filter narrows the
+                search: what a filter lets through may all be matches.
+            size: how many rows the search looks at, after filters, >= 1.
 
         Returns:
             None when M < MIN_ROWS: nothing can be said.

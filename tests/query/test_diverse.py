@@ -16,6 +16,13 @@ def test_a_different_result_comes_before_near_copies():
     assert maximal_marginal_relevance(scores, vectors, 2, relevance=0.5) == [0, 3]
 
 
+def test_each_pick_is_compared_with_all_before_it():
+    """After a near copy of the second pick comes a third direction, not a near copy of the first."""
+    vectors = np.array([[1, 0, 0], [0, 1, 0], [0.99, 0.141, 0], [0, 0, 1]], dtype=np.float32)
+    scores = np.array([1.0, 0.9, 0.9, 0.5])
+    assert maximal_marginal_relevance(scores, vectors, 3, relevance=0.4) == [0, 1, 3]
+
+
 def test_relevance_alone_keeps_the_order():
     scores, vectors = three_near_copies_and_another()
     assert maximal_marginal_relevance(scores, vectors, 4, relevance=1) == [0, 1, 2, 3]

@@ -175,7 +175,13 @@ def test_only_the_ratio_of_weights_matters_and_contributions_add_up(three, facto
 
 @pytest.mark.parametrize(
     "source",
-    ["a - a", "0*a", "a + b - 2*(0.5*a + 0.5*b)", "3*(abc + id:0) - 0.1*(abc + id:0) - 2.9*(id:0 + abc)"],
+    [
+        "a - a",
+        "0*a",
+        "a + b - 2*(0.5*a + 0.5*b)",
+        "0.1*a + 0.7*a - 0.8*a",
+        "3*(abc + id:0) - 0.1*(abc + id:0) - 2.9*(id:0 + abc)",
+    ],
 )
 def test_terms_that_cancel_out_are_an_error(source):
     with pytest.raises(QueryError, match=r"cancel out|every weight is zero"):

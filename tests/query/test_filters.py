@@ -153,7 +153,7 @@ def catalog(tmp_path_factory):
     engine.dispose()
 
 
-@settings(deadline=None)
+@settings(max_examples=60)
 @given(st.lists(assets, min_size=1, max_size=6), st.lists(filters, min_size=1, max_size=6))
 def test_sql_and_python_pick_the_same_assets(catalog, rows, conditions):
     with catalog.begin_nested() if catalog.in_transaction() else catalog.begin() as transaction:
@@ -247,6 +247,19 @@ def test_means(catalog, source, expected):
     with catalog.begin_nested() if catalog.in_transaction() else catalog.begin() as transaction:
         add(catalog, 1, dict(PHOTO))
         assert agree(catalog, parse_filter(source)) == [1] * expected
+        transaction.rollback()
+
+
+@pytest.mark.parametrize(
+    ("file", "odd"), [("d\udcffg.jpg", "a byte that is no UTF-8"), ("d\\g.jpg", "a backslash")]
+)
+def test_a_question_mark_is_one_character_however_it_is_stored(catalog, file, odd):
+    with catalog.begin_nested() if catalog.in_transaction() else catalog.begin() as transaction:
+        add(catalog, 1, {**PHOTO, "file": file})
+        found = {
+            glob: agree(catalog, parse_filter(f"name:{glob}")) for glob in ("d?g.jpg", "d??g.jpg", "?g.jpg")
+        }
+        assert found == {"d?g.jpg": [1], "d??g.jpg": [], "?g.jpg": []}, odd
         transaction.rollback()
 
 
