@@ -12,7 +12,20 @@ import click
 import typer
 
 from searchkit._version import __version__
-from searchkit.cli import classify, demo, embed, explain, ground, index, models, query, status, tag, verify
+from searchkit.cli import (
+    classify,
+    demo,
+    embed,
+    explain,
+    ground,
+    index,
+    models,
+    query,
+    serve,
+    status,
+    tag,
+    verify,
+)
 from searchkit.cli import errors as errors_command
 from searchkit.cli import remove as remove_command
 from searchkit.cli.exits import Exit, exit_for
@@ -56,6 +69,7 @@ app.command("errors")(errors_command.errors)
 app.command("remove")(remove_command.remove)
 app.command("verify")(verify.verify)
 app.command("tag")(tag.tag)
+app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("ground")(ground.ground)
 app.command("classify")(classify.classify)

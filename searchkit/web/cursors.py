@@ -1,0 +1,43 @@
+"""Cursors: where the next page begins, as text that is safe in a URL; written here, yet never trusted."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from typing import Any
+
+from searchkit.errors import QueryError
+
+__all__ = ["read_cursor", "write_cursor"]
+
+_MAX_BYTES = 200_000
+
+
+def write_cursor(value: dict[str, Any]) -> str:
+    """Text that ``read_cursor`` turns into the same value."""
+    packed = zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 9)
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> dict[str, Any]:
+    """What a cursor says; its content is as unsafe as any input.
+
+    Raises:
+        QueryError: no cursor of this server looks like that.
+    """
+    try:
+        packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(packed, _MAX_BYTES)
+        if inflater.unconsumed_tail:
+            raise ValueError("too long")
+        value = json.loads(text)
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+    except (ValueError, binascii.Error, zlib.error, RecursionError):
+        raise QueryError(
+            "that is no cursor of this server", hint="give back next_cursor as it came, or leave it out"
+        ) from None
+    return value

@@ -1,0 +1,91 @@
+"""Index runs that a server starts: another process does the work, so that searches keep being answered."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from searchkit.catalog import assets
+from searchkit.errors import LibraryLocked, UsageError
+from searchkit.library import Library
+
+__all__ = ["IndexRuns"]
+
+_PATIENCE_S = 10.0
+
+
+class IndexRuns:
+    """Starts and stops ``searchkit index`` for one library; one run at a time."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run that was started here goes on."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, paths: Sequence[str], *, retry_failed: bool = False) -> None:
+        """Begin a run over folders that were indexed before, or parts of them; no path means all.
+
+        Raises:
+            UsageError: a path does not lie in an indexed folder, or nothing was indexed yet.
+            LibraryLocked: a run goes on.
+        """
+        with self._library.catalog.read() as connection:
+            roots = [Path(path) for path, _ in assets.roots(connection)]
+        if not roots:
+            raise UsageError("nothing was indexed yet", hint="searchkit index FOLDER")
+        for path in paths:
+            # A query over HTTP must not make the server read folders that nobody indexed.
+            chosen = Path(os.path.abspath(path))  # noqa: PTH100 - resolves "..", not links
+            if not any(chosen == root or chosen.is_relative_to(root) for root in roots):
+                raise UsageError(
+                    f"{path} does not lie in an indexed folder",
+                    hint=f"on the server: searchkit index '{path}'",
+                )
+        with self._lock:
+            if self.is_running:
+                raise LibraryLocked("an index run goes on", hint="wait for it, or stop it")
+            self._process = subprocess.Popen(
+                self._command(paths, retry_failed=retry_failed),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def stop(self) -> bool:
+        """Ask the run that was started here to end after the batch in hand; whether there was one."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                return False
+            self._process.send_signal(signal.SIGINT)
+            return True
+
+    def close(self) -> None:
+        """End the run that was started here, if there is one; what it recorded stays."""
+        if self.stop() and self._process is not None:
+            try:
+                self._process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _command(self, paths: Sequence[str], *, retry_failed: bool) -> list[str]:
+        settings = self._library.settings
+        command = [sys.executable, "-m", "searchkit", "index", "--json"]
+        command += ["--library", str(self._library.folder), "--model", settings.model]
+        if settings.model_dir is not None:
+            command += ["--model-dir", str(settings.model_dir)]
+        if retry_failed:
+            command.append("--retry-failed")
+        nice = ["nice", "-n", "10"] if os.name == "posix" and Path("/usr/bin/nice").exists() else []
+        return [*nice, *command, "--", *paths]

@@ -1,0 +1,147 @@
+"""``/v1/status``, ``/v1/tags``, ``/v1/errors``, ``/v1/runs``: the library as a whole, and changes to it."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from searchkit._version import __version__
+from searchkit.catalog import assets, details, runs, spaces, tags
+from searchkit.catalog.runs import RunRow
+from searchkit.catalog.tables import RunState
+from searchkit.errors import UsageError
+from searchkit.web.cursors import read_cursor, write_cursor
+from searchkit.web.models import (
+    Failure,
+    FailureList,
+    RunInfo,
+    RunRequest,
+    StatusInfo,
+    TagChange,
+    TagChanged,
+    TagCounts,
+)
+from searchkit.web.problems import safe_text
+from searchkit.web.served import Served, ServedLibrary
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["library"])
+
+
+@router.get("/status")
+def status(served: ServedLibrary) -> StatusInfo:
+    """What the library holds."""
+    held: dict[str, Any] = served.library.status().to_dict()
+    held["library"] = safe_text(held["library"])
+    held["roots"] = [safe_text(root) for root in held["roots"]]
+    return StatusInfo(
+        **held,
+        model=served.library.settings.model,
+        read_only=served.settings.read_only or served.library.read_only,
+        version=__version__,
+    )
+
+
+@router.get("/tags")
+def tag_counts(served: ServedLibrary) -> TagCounts:
+    """How many files carry each tag."""
+    return TagCounts(tags=served.library.tags())
+
+
+@router.post("/tags")
+def change_tags(change: TagChange, served: ServedLibrary) -> TagChanged:
+    """Put tags on files and folders, and take others off."""
+    served.refuse_if_read_only()
+    if not (change.asset_ids or change.paths) or not (change.add or change.remove):
+        raise UsageError("tagging needs files and words", hint='{"asset_ids": [12], "add": ["holiday"]}')
+    with served.library.catalog.write() as connection:
+        chosen = set(change.asset_ids)
+        unknown = chosen - details.details(connection, sorted(chosen)).keys()
+        if unknown:
+            raise UsageError(f"the library has no asset {min(unknown)}")
+        for path in change.paths:
+            found = assets.ids_under(connection, os.path.abspath(path))  # noqa: PTH100 - resolves "..", not links
+            if not found:
+                raise UsageError(
+                    f"the library holds nothing at {path}", hint="`searchkit status` lists its folders"
+                )
+            chosen.update(found)
+        ids = sorted(chosen)
+        tags.add_tags(connection, ids, change.add)
+        tags.remove_tags(connection, ids, change.remove)
+    return TagChanged(changed=len(ids), tags=served.library.tags())
+
+
+@router.get("/errors")
+def errors(
+    served: ServedLibrary,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=1000)] = None,
+) -> FailureList:
+    """Files that could not be read, and why."""
+    after = read_cursor(cursor).get("after", 0) if cursor else 0
+    if not isinstance(after, int) or not 0 <= after < 2**63:
+        raise UsageError("that is no cursor of this server", hint="give back next_cursor as it came")
+    space_id = served.space_id()
+    if space_id is None:
+        return FailureList(errors=[], next_cursor=None)
+    with served.library.catalog.read() as connection:
+        rows = details.failures_after(connection, space_id, after=after, limit=limit + 1)
+    shown = [
+        Failure(asset_id=row.asset_id, path=safe_text(row.path), reason=safe_text(row.reason), at=row.at)
+        for row in rows[:limit]
+    ]
+    more = write_cursor({"after": rows[limit - 1].asset_id}) if len(rows) > limit else None
+    return FailureList(errors=shown, next_cursor=more)
+
+
+@router.get("/runs")
+def recent_runs(served: ServedLibrary, limit: Annotated[int, Query(ge=1, le=200)] = 20) -> list[RunInfo]:
+    """The latest index runs, newest first; of one that goes on, how far it is."""
+    with served.library.catalog.read() as connection:
+        rows = runs.recent_runs(connection, limit)
+    return [_run(served, row) for row in rows]
+
+
+@router.post("/runs", status_code=202)
+def start_run(wanted: RunRequest, served: ServedLibrary) -> TagCounts:
+    """Bring the library in line with its folders in another process; ``GET /v1/runs`` says how far it is."""
+    served.refuse_if_read_only()
+    served.runs.start(wanted.paths, retry_failed=wanted.retry_failed)
+    return TagCounts(tags={})
+
+
+@router.post("/runs/stop")
+def stop_run(served: ServedLibrary) -> dict[str, bool]:
+    """End the run that this server started; what was recorded stays."""
+    served.refuse_if_read_only()
+    return {"stopped": served.runs.stop()}
+
+
+def _run(served: Served, row: RunRow) -> RunInfo:
+    counts = dict(row.counts)
+    progress = counts.pop("progress", None) or {}
+    done = progress.get("done")
+    if row.state is RunState.RUNNING and done is None:
+        with served.library.catalog.read() as connection:
+            space_id = spaces.find_space(connection, served.encoder.space)
+            done = (
+                0
+                if space_id is None
+                else sum(details.count_since(connection, space_id, row.started_at).values())
+            )
+    return RunInfo(
+        id=row.id,
+        state=row.state.value,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        roots=[safe_text(root) for root in row.roots],
+        counts=counts,
+        error=None if row.error is None else safe_text(row.error),
+        done=done,
+        total=progress.get("total"),
+        stage=progress.get("stage"),
+    )
