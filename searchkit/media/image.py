@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from searchkit.media.files import check_size, decoding, open_regular, printable
 from searchkit.media.settings import DecodeSettings
 from searchkit.types import ImageSample
 
-__all__ = ["image_facts", "image_samples"]
+__all__ = ["exif_facts", "image_facts", "image_samples", "open_image", "read_exif", "upright_pixels"]
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,15 +41,15 @@ def image_facts(path: Path, settings: DecodeSettings) -> Facts:
     Raises:
         DecodeError: it is no picture that can be read, or too big.
     """
-    with _open_image(path, settings) as image:
-        exif = _exif(image)
+    with open_image(path, settings) as image:
+        exif = read_exif(image)
         width_px, height_px = image.size
         # A TIFF's size is that of the upright picture already.
         if exif.get(ExifTags.Base.Orientation) in (5, 6, 7, 8) and image.format != "TIFF":
             width_px, height_px = height_px, width_px
         frames = getattr(image, "n_frames", 1)
         return Facts(
-            width_px=width_px, height_px=height_px, frames=frames if frames > 1 else None, **_exif_facts(exif)
+            width_px=width_px, height_px=height_px, frames=frames if frames > 1 else None, **exif_facts(exif)
         )
 
 
@@ -61,26 +61,33 @@ def image_samples(path: Path, settings: DecodeSettings) -> Iterator[ImageSample]
     Raises:
         DecodeError: the picture is damaged, cut off or too big.
     """
-    with _open_image(path, settings) as image:
+    with open_image(path, settings) as image:
         count = getattr(image, "n_frames", 1) if settings.image_max_frames > 1 else 1
         wanted = min(count, settings.image_max_frames)
         for frame in range(wanted):
             if frame:
                 image.seek(frame * count // wanted)
-            if settings.image_max_side_px is not None:
-                image.draft("RGB", (settings.image_max_side_px, settings.image_max_side_px))
-            image.load()
-            yield ImageSample(_pixels(image, settings.image_max_side_px))
+            yield ImageSample(upright_pixels(image, settings.image_max_side_px))
 
 
 @contextmanager
-def _open_image(path: Path, settings: DecodeSettings) -> Iterator[Image.Image]:
+def open_image(path: Path, settings: DecodeSettings, source: BinaryIO | None = None) -> Iterator[Image.Image]:
+    """Open a picture, with Pillow's warnings kept quiet; nothing is decoded yet.
+
+    Args:
+        path: the file, for errors.
+        settings: the limits.
+        source: read instead of the file, such as a picture that lies within it.
+
+    Raises:
+        DecodeError: it is no picture that can be read, or too big; or whatever fails while it is open.
+    """
     with _quiet, open_regular(path) as file, decoding(path, "image"):
         check_size(path, file, settings.max_bytes, "max_bytes")
         try:
-            image = Image.open(file, formats=_formats())
+            image = Image.open(source or file, formats=_formats())
         except UnidentifiedImageError as error:
-            raise DecodeError(path, "it is damaged, or no image that Pillow can read") from error
+            raise _unknown(path, file) from error
         except Image.DecompressionBombError as error:
             size = re.search(r"\((\d+) pixels\)", str(error))
             raise _too_big(path, int(size[1]) if size else None, settings.max_pixels) from error
@@ -88,6 +95,16 @@ def _open_image(path: Path, settings: DecodeSettings) -> Iterator[Image.Image]:
             if image.width * image.height > settings.max_pixels:
                 raise _too_big(path, image.width * image.height, settings.max_pixels)
             yield image
+
+
+def _unknown(path: Path, file: BinaryIO) -> DecodeError:
+    file.seek(0)
+    brand = file.read(12)[4:]
+    if brand.startswith(b"ftyp") and not {"HEIF", "AVIF"} <= set(_formats()):
+        return DecodeError(
+            path, "reading HEIC pictures needs the package pi-heif", hint="pip install 'searchkit[heif]'"
+        )
+    return DecodeError(path, "it is damaged, or no image that Pillow can read")
 
 
 def _too_big(path: Path, pixels: int | None, limit: int) -> DecodeError:
@@ -106,9 +123,9 @@ def _formats() -> list[str]:
     if not _known_formats:
         Image.init()
         try:
-            import pillow_heif
+            import pi_heif
 
-            pillow_heif.register_heif_opener()
+            pi_heif.register_heif_opener()
         except ImportError:
             pass
         _known_formats.extend(name for name in Image.ID if name not in _REFUSED_FORMATS)
@@ -144,9 +161,14 @@ class _Quiet:
 _quiet = _Quiet()
 
 
-def _pixels(image: Image.Image, side_px: int | None) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of the frame that is loaded."""
-    turn = _TURNS.get(_exif(image).get(ExifTags.Base.Orientation, 1))
+def upright_pixels(
+    image: Image.Image, side_px: int | None, orientation: int | None = None
+) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of the current frame, decoded here, turned as EXIF or ``orientation`` says."""
+    if side_px is not None:
+        image.draft("RGB", (side_px, side_px))
+    image.load()
+    turn = _TURNS.get(orientation or read_exif(image).get(ExifTags.Base.Orientation, 1))
     factor = 1 if side_px is None else min(image.size) // side_px
     shown = image.reduce(factor) if factor > 1 and image.mode in ("L", "LA", "RGB", "RGBA") else image
     if turn is not None:
@@ -162,7 +184,8 @@ def _pixels(image: Image.Image, side_px: int | None) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _exif(image: Image.Image) -> Image.Exif:
+def read_exif(image: Image.Image) -> Image.Exif:
+    """The picture's metadata, none when they are damaged."""
     try:
         return image.getexif()
     except Exception:  # a picture is worth showing, whatever its metadata look like
@@ -182,7 +205,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
 
 
-def _exif_facts(exif: Image.Exif) -> dict[str, Any]:
+def exif_facts(exif: Image.Exif) -> dict[str, Any]:
     """Time and place, as keywords for ``Facts``; what is malformed is left out."""
     facts: dict[str, Any] = {}
     details = exif.get_ifd(ExifTags.IFD.Exif)

@@ -11,7 +11,7 @@ from searchkit.errors import DecodeError
 from searchkit.media.decoded import Decoded, Facts, MediaType
 from searchkit.media.files import open_regular
 from searchkit.media.settings import DecodeSettings
-from searchkit.media.sniff import claimed_modality, sniff
+from searchkit.media.sniff import RAW_TYPES, claimed_modality, sniff
 from searchkit.types import Modality, Sample
 
 __all__ = ["media_samples", "open_media"]
@@ -66,6 +66,10 @@ _Decoder: TypeAlias = tuple[
 def _decoder(media_type: MediaType) -> _Decoder:
     # Each is imported when its first file comes, since FFmpeg and Pillow take time to load.
     match media_type.modality:
+        case Modality.IMAGE if media_type.mime in RAW_TYPES:
+            from searchkit.media.raw import raw_facts, raw_samples
+
+            return raw_facts, raw_samples
         case Modality.IMAGE:
             from searchkit.media.image import image_facts, image_samples
 

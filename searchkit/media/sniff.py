@@ -13,7 +13,7 @@ from searchkit.media.files import decoding, open_regular
 from searchkit.media.magic import CONTAINER, binary_mime
 from searchkit.types import Modality
 
-__all__ = ["claimed_modality", "has_pictures", "looks_like_media", "sniff"]
+__all__ = ["RAW_TYPES", "claimed_modality", "has_pictures", "looks_like_media", "sniff"]
 
 _HEAD_BYTES = 32 << 10
 
@@ -38,6 +38,14 @@ _RAW_EXTENSIONS = {
     ".srw": "image/x-samsung-srw",
     ".orf": "image/x-olympus-orf",
 }
+RAW_TYPES = frozenset(_RAW_EXTENSIONS.values()) | {
+    "image/x-canon-cr2",
+    "image/x-canon-cr3",
+    "image/x-fuji-raf",
+    "image/x-panasonic-rw2",
+}
+"""Media types of camera files, which Pillow does not read."""
+
 _TEXT_EXTENSIONS = {
     ".md": "text/markdown",
     ".markdown": "text/markdown",

@@ -116,3 +116,62 @@ def turn_video(path: Path) -> None:
     at = data.index(b"tkhd") + 4 + 40
     data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
+
+
+def write_dng(path: Path, *, preview: bytes | None = None, orientation: int = 1) -> None:
+    """A camera file of 96 x 64 whose left half is red and right half green, with a JPEG preview or none."""
+    cfa = np.zeros((64, 96), np.uint16)
+    cfa[0::2, 0:48:2] = 60_000
+    cfa[0::2, 49::2] = cfa[1::2, 48::2] = 60_000
+    matrix = [value for cell in np.eye(3, dtype=int).ravel().tolist() for value in (cell, 1)]
+    camera = [
+        (271, 2, b"Test\0"),
+        (272, 2, b"Test\0"),
+        (274, 3, [orientation]),
+        (306, 2, b"2021:02:03 04:05:06\0"),
+    ]
+    camera += [(50706, 1, bytes([1, 4, 0, 0])), (50708, 2, b"Test Model\0"), (50721, 10, matrix)]
+    camera += [(50728, 5, [1, 1] * 3), (50778, 3, [21])]
+    sensor: list[tuple[int, int, list[int] | bytes]] = [
+        *[(256, 4, [96]), (257, 4, [64]), (258, 3, [16]), (259, 3, [1]), (262, 3, [32_803]), (277, 3, [1])],
+        *[(278, 4, [64]), (33421, 3, [2, 2]), (33422, 1, bytes([0, 1, 1, 2])), (50717, 4, [65_535])],
+    ]
+    data = bytearray(b"II*\0" + struct.pack("<I", 8))
+    if preview is None:
+        _append_directory(data, [(254, 4, [0]), *sensor, *camera], cfa.tobytes())
+    else:
+        small = [
+            (254, 4, [1]),
+            (256, 4, [900]),
+            (257, 4, [600]),
+            (258, 3, [8, 8, 8]),
+            (259, 3, [7]),
+            (262, 3, [6]),
+        ]
+        small += [(277, 3, [3]), (278, 4, [600]), (330, 4, [0])]
+        _append_directory(data, [*small, *camera], preview)
+        # The first directory points to the sensor's, which comes after it.
+        at = data.index(struct.pack("<HHI", 330, 4, 1)) + 8
+        data[at : at + 4] = struct.pack("<I", len(data))
+        _append_directory(data, [(254, 4, [0]), *sensor], cfa.tobytes())
+    path.write_bytes(data)
+
+
+def _append_directory(data: bytearray, tags: list[tuple[int, int, list[int] | bytes]], strip: bytes) -> None:
+    """A TIFF directory with one strip; tags are (number, type, values)."""
+    tags = sorted([*tags, (273, 4, [0]), (279, 4, [len(strip)])])
+    values_at = len(data) + 2 + 12 * len(tags) + 4
+    entries, values = b"", b""
+    for number, kind, content in tags:
+        letter, size = {1: ("B", 1), 2: ("B", 1), 3: ("H", 2), 4: ("I", 4), 5: ("I", 8), 10: ("i", 8)}[kind]
+        packed = struct.pack(f"<{len(content)}{letter}", *content)
+        count = len(packed) // size
+        if number == 273:
+            entries += struct.pack("<HHI", number, kind, count) + b"HERE"
+        elif len(packed) > 4:
+            entries += struct.pack("<HHII", number, kind, count, values_at + len(values))
+            values += packed + b"\0" * (len(packed) % 2)
+        else:
+            entries += struct.pack("<HHI", number, kind, count) + packed.ljust(4, b"\0")
+    entries = entries.replace(b"HERE", struct.pack("<I", values_at + len(values)))
+    data += struct.pack("<H", len(tags)) + entries + bytes(4) + values + strip

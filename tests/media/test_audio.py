@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,6 @@ from searchkit.media import DecodeSettings, open_media
 from searchkit.types import AudioSample, Modality
 
 from .making import noise, tone, write_encoded_sound, write_sound
-
-SHARED = Path(os.environ.get("SEARCHKIT_SHARED") or Path(__file__).parents[3] / "shared")
-GOLDEN = SHARED / "golden" / "3_preprocessing"
 
 
 def decode(path: Path, settings: DecodeSettings | None = None) -> list[AudioSample]:
@@ -181,12 +177,12 @@ def test_a_limit_on_length_is_kept(tmp_path: Path) -> None:
     assert "max_seconds" in caught.value.hint
 
 
-@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"the recorded waveforms are not there ({GOLDEN})")
-def test_waveforms_equal_the_recorded_ones_of_the_reference() -> None:
-    expected = np.load(GOLDEN / "expected_audio.npz")
-    names = json.loads((GOLDEN / "audio.json").read_text())["lengths"]
+def test_waveforms_equal_the_recorded_ones_of_the_reference(shared: Path) -> None:
+    recorded = shared / "golden" / "3_preprocessing"
+    expected = np.load(recorded / "expected_audio.npz")
+    names = json.loads((recorded / "audio.json").read_text())["lengths"]
     for name in names:
-        (sample,) = decode(GOLDEN / "audio" / name, DecodeSettings(audio_window_s=120))
+        (sample,) = decode(recorded / "audio" / name, DecodeSettings(audio_window_s=120))
         waveform = sample.waveform.astype(np.float64)
         # What the reference's encoder does next: layer norm, cut to 15 s, short ones repeated to 1 s.
         waveform = (waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-5)
