@@ -24,7 +24,9 @@ __all__ = ["CODES_SUFFIX", "Codes", "build_codes", "codes_of", "rotation"]
 CODES_SUFFIX = ".codes"
 ROTATION_SEED = 20240521
 
-_QUERY_BITS = 4  # an unquantized query makes a scan a hundred times slower
+_QUERY_BITS = (
+    2  # more bits cost time and, with so many candidates rescored, find no more; 0 (none) is slowest
+)
 _BUILD_ROWS = 4096
 _TRAIN_ROWS = 8192
 _ROTATIONS: dict[int, Any] = {}
@@ -54,6 +56,8 @@ class Codes:
 
         parameters = faiss.RaBitQSearchParameters()
         parameters.qb = _QUERY_BITS
+        # a fifth faster, and no worse once candidates are rescored
+        parameters.centered = True
         if allowed is not None:
             parameters.sel = faiss.IDSelectorBitmap(allowed)  # type: ignore[call-arg, arg-type]
         scores, positions = self._index.search(self._rotation.apply_py(units), count, params=parameters)

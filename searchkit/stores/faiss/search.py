@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,7 @@ _RESCORED_PER_HIT = 4
 _QUERIES_AT_ONCE = 64
 _FLAT_QUERIES = 4  # from here on, widening rows once for all queries beats FAISS, which does it for each
 _FLAT_ROWS = 128
+_THREADED_ROWS = 100_000  # a scan of fewer is over before threads have begun
 _IMPORT_ELEMENTS = 2e8  # scanned by numpy in the time that importing faiss takes
 
 
@@ -106,7 +109,15 @@ def _rescored(
 ) -> list[list[Candidates]]:
     """Of all coded parts together, the candidates with the best estimates, with true scores."""
     wanted = max(tuning.rescored, _RESCORED_PER_HIT * k)
-    estimates = [codes.search(units, min(wanted, view.count), view.bits) for view, codes in coded]
+
+    def estimate(view: _View, codes: Codes) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        return codes.search(units, min(wanted, view.count), view.bits)
+
+    # many queries share the cores inside FAISS; one query shares them between the parts
+    many = len(units) >= _FLAT_QUERIES or sum(view.count for view, _ in coded) < _THREADED_ROWS
+    pool = None if many or len(coded) == 1 else _pool()
+    over = map if pool is None else pool.map
+    estimates = list(over(estimate, *zip(*coded, strict=True)))
     answers = []
     for query, unit in enumerate(units):
         floor = -np.inf
@@ -132,6 +143,15 @@ def _finish(found: Sequence[Candidates], query: FloatArray, k: int) -> list[Hit]
         ids.append(candidates.part.ids[chosen])
         exact.append(inner_products(candidates.part.rows[chosen], query))
     return rank(np.concatenate(ids), np.concatenate(exact), k)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor | None:
+    """Threads for the parts of one query; None where one core is all there is, or all that is wanted."""
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    return ThreadPoolExecutor(threads, thread_name_prefix="searchkit-scan") if threads > 1 else None
 
 
 _spent_elements = 0.0

@@ -23,8 +23,8 @@ class Tuning:
 
     seal: int = 4096
     exact: int = 20_000
-    coded: int = 16_000
-    exact_allowed: int = 4096
-    rescored: int = 200
+    coded: int = 4096
+    exact_allowed: int = 1000
+    rescored: int = 300
     tier: int = 4
     most_dead: float = 0.25
