@@ -277,7 +277,7 @@ class StoreContract:
         threads = [threading.Thread(target=search) for _ in range(2)]
         for thread in threads:
             thread.start()
-        for step in range(30):
+        for step in range(12):
             store.upsert(range(100, 150), unit_rows(50, seed=step + 50))
             store.delete(range(100 + step % 20, 150))
             store.flush()
