@@ -22,7 +22,7 @@ import soxr
 from searchkit.errors import DecodeError
 from searchkit.media.decoded import Facts
 from searchkit.media.ffmpeg import Damage, check_duration, duration_s, open_container, tag_facts
-from searchkit.media.files import decoding, format_bytes, open_regular, printable
+from searchkit.media.files import check_whole, decoding, open_regular, printable
 from searchkit.media.magic import binary_mime
 from searchkit.media.settings import DecodeSettings
 from searchkit.media.windows import overlapping_windows
@@ -132,10 +132,11 @@ def _resampled(blocks: Iterator[FloatArray], from_hz: int, to_hz: int) -> Iterat
 @contextmanager
 def _open_sound(path: Path) -> Iterator[_Track]:
     with open_regular(path) as file:
+        check_whole(path, file)
         sound = _open_with_soundfile(file)
         if sound is not None:
             with sound:
-                yield _soundfile_track(path, file, sound)
+                yield _soundfile_track(path, sound)
             return
     with _open_with_ffmpeg(path) as track:
         yield track
@@ -160,12 +161,10 @@ def _open_with_soundfile(file: BinaryIO) -> Any | None:
     return sound
 
 
-def _soundfile_track(path: Path, file: BinaryIO, sound: Any) -> _Track:
+def _soundfile_track(path: Path, sound: Any) -> _Track:
     if sound.samplerate < 1:
         raise DecodeError(path, f"its header gives a sample rate of {sound.samplerate} Hz")
     known = 0 <= sound.frames < _UNKNOWN_FRAMES
-    if sound.format == "WAV" and (missing := _missing_wav_bytes(file)):
-        raise DecodeError(path, f"it is cut off: {format_bytes(missing)} of its sound are missing")
 
     def blocks() -> Iterator[FloatArray]:
         count = max(1, round(_BLOCK_S * sound.samplerate))
@@ -181,21 +180,6 @@ def _soundfile_track(path: Path, file: BinaryIO, sound: Any) -> _Track:
         tags={"title": title} if title else {},
         blocks=blocks(),
     )
-
-
-def _missing_wav_bytes(file: BinaryIO) -> int:
-    """How many bytes of its sound a WAV file announces but lacks; libsndfile would not say."""
-    size = os.fstat(file.fileno()).st_size
-    at, missing = 12, 0
-    while at + 8 <= size:
-        header = os.pread(file.fileno(), 8, at)
-        length = int.from_bytes(header[4:], "little")
-        if header[:4] == b"data":
-            # A recorder that streams writes 0 or the highest number, since it cannot know.
-            missing = max(0, at + 8 + length - size) if 0 < length < 0x7FFFF000 else 0
-            break
-        at += 8 + length + length % 2
-    return missing
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from searchkit.errors import DecodeError
-from searchkit.media.files import decoding, open_regular, printable
+from searchkit.media.files import check_whole, decoding, open_regular, printable
 
 __all__ = [
     "Damage",
@@ -38,8 +38,8 @@ _LOCATION = re.compile(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)")
 @contextmanager
 def open_container(path: Path) -> Iterator[InputContainer]:
     """Open a file with FFmpeg; what goes wrong inside becomes DecodeError."""
-    with open_regular(path):
-        pass
+    with open_regular(path) as file:
+        check_whole(path, file)
     with decoding(path, "file"):
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
         # The prefix keeps FFmpeg from reading a name such as "concat:a|b" as an address.

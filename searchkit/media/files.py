@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from searchkit.errors import DecodeError
+from searchkit.media.cut import missing_bytes
 
-__all__ = ["check_size", "decoding", "format_bytes", "open_regular", "printable"]
+__all__ = ["check_size", "check_whole", "decoding", "format_bytes", "open_regular", "printable"]
 
 _REASONS = {
     errno.ENOENT: "no such file",
@@ -80,6 +81,17 @@ def check_size(path: Path, file: BinaryIO, limit_bytes: int, setting: str) -> No
             f"it has {format_bytes(size_bytes)}, more than the limit of {format_bytes(limit_bytes)}",
             hint=f"raise {setting} to read it",
         )
+
+
+def check_whole(path: Path, file: BinaryIO) -> None:
+    """Refuse a file whose end is missing.
+
+    Raises:
+        DecodeError: it announces more bytes than it has.
+    """
+    missing = missing_bytes(file)
+    if missing:
+        raise DecodeError(path, f"it is cut off: {format_bytes(missing)} are missing at its end")
 
 
 def format_bytes(count: int) -> str:

@@ -180,7 +180,8 @@ def upright_pixels(
         rgba = shown.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         shown = Image.alpha_composite(white, rgba)
-    pixels: npt.NDArray[np.uint8] = np.array(shown.convert("RGB"), dtype=np.uint8)
+    rgb = shown if shown.mode == "RGB" else shown.convert("RGB")
+    pixels: npt.NDArray[np.uint8] = np.array(rgb, dtype=np.uint8)
     return pixels
 
 

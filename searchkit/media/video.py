@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,9 @@ from searchkit.types import AudioSample, ImageSample, Span
 
 __all__ = ["video_facts", "video_samples"]
 
-# Up to here every frame is decoded in order, which beats seeking back and forth.
-_IN_ORDER_S = 20.0
+# Up to here every frame is decoded, in order, when there are too few key frames to do with those.
+_SHORT_S = 20.0
 _THUMBNAIL_PX = 16
-# These formats say exactly how long they play, so that a file that ends early was cut off.
-_EXACT_FORMATS = ("mov", "matroska", "asf")
 
 
 def video_facts(path: Path, settings: DecodeSettings) -> Facts:
@@ -48,7 +46,7 @@ def video_facts(path: Path, settings: DecodeSettings) -> Facts:
         first = next(_decoded(path, container, stream), None)
         if first is None:
             raise DecodeError(path, "the video is damaged: none of its pictures can be decoded")
-        width_px, height_px = _shown_size(first)
+        width_px, height_px = _shown_size(first, stream)
         if width_px * height_px > settings.max_pixels:
             raise DecodeError(
                 path,
@@ -83,17 +81,10 @@ def video_samples(path: Path, settings: DecodeSettings) -> Iterator[ImageSample 
             seconds = _length_s(path, container, stream)
             check_duration(path, seconds, settings.max_seconds)
             chooser = FrameChooser(seconds, settings)
-            exact = container.format.name.startswith(_EXACT_FORMATS)
             has_sound = any(track.codec_context is not None for track in container.streams.audio)
-            reached_s = yield from _frame_samples(path, container, stream, chooser, settings)
+            yield from _frame_samples(path, container, stream, chooser, settings)
         if has_sound:
-            for sample in sound_track_samples(path, settings):
-                reached_s = max(reached_s, sample.span.end_s if sample.span else 0.0)
-                yield sample
-    # Key frames are looked at only here and there, so that the last one may lie well before the end.
-    looked_past_s = chooser.step_s if seconds <= _IN_ORDER_S else 2 * chooser.interval_s
-    if exact and reached_s < 0.95 * seconds - 0.5 - looked_past_s:
-        raise DecodeError(path, f"it is cut off: it ends after {reached_s:.1f} of {seconds:.1f} seconds")
+            yield from sound_track_samples(path, settings)
 
 
 def _pictures(path: Path, container: InputContainer) -> Any:
@@ -127,25 +118,30 @@ def _zero_s(container: InputContainer) -> float:
 
 def _frame_samples(
     path: Path, container: InputContainer, stream: Any, chooser: FrameChooser, settings: DecodeSettings
-) -> Generator[ImageSample, None, float]:
-    """Yields the frames kept, each when the next one is known; returns the last time that was decoded."""
-    if chooser.duration_s <= _IN_ORDER_S:
+) -> Iterator[ImageSample]:
+    """The frames kept, each when the next one is known."""
+    if chooser.duration_s <= _SHORT_S and _lacks_key_frames(container, stream, chooser):
         candidates = _candidates_in_order(path, container, stream, chooser)
     else:
         candidates = _candidates_by_seeking(path, container, stream, chooser)
-    start_s, held, black, reached_s = 0.0, None, False, 0.0
+    start_s, held, black, last_s = 0.0, None, False, 0.0
     for time_s, frame in candidates:
-        reached_s = max(reached_s, time_s)
+        last_s = max(last_s, time_s)
         if not chooser.keep(time_s, _rgb(frame, _THUMBNAIL_PX, _THUMBNAIL_PX)):
             continue
         if held is not None and not black and time_s > start_s:
             yield ImageSample(held, Span(start_s, time_s))
             start_s = time_s
-        held, black = _shown(frame, settings.image_max_side_px), chooser.is_black()
+        held, black = _shown(frame, stream, settings.image_max_side_px), chooser.is_black()
     if held is None:
         raise DecodeError(path, "the video is damaged: none of its pictures can be decoded")
-    yield ImageSample(held, Span(start_s, max(chooser.duration_s, reached_s + 0.001)))
-    return reached_s
+    yield ImageSample(held, Span(start_s, max(chooser.duration_s, last_s + 0.001)))
+
+
+def _lacks_key_frames(container: InputContainer, stream: Any, chooser: FrameChooser) -> bool:
+    keys = sum(bool(packet.is_keyframe) for packet in container.demux(stream))
+    container.seek(0)
+    return keys < chooser.duration_s / chooser.interval_s
 
 
 def _decoded(path: Path, container: InputContainer, stream: Any) -> Iterator[Any]:
@@ -199,9 +195,9 @@ def _candidates_by_seeking(
         damage.check()
 
 
-def _shown_size(frame: Any) -> tuple[int, int]:
+def _shown_size(frame: Any, stream: Any) -> tuple[int, int]:
     """Width and height with square pixels, before rotation."""
-    ratio = getattr(frame, "sample_aspect_ratio", None)
+    ratio = stream.sample_aspect_ratio
     width_px = round(frame.width * ratio) if ratio and 0.2 < ratio < 5 else frame.width
     return width_px, frame.height
 
@@ -211,9 +207,9 @@ def _turns(frame: Any) -> int:
     return round(int(frame.rotation) / 90) % 4
 
 
-def _shown(frame: Any, side_px: int | None) -> npt.NDArray[np.uint8]:
+def _shown(frame: Any, stream: Any, side_px: int | None) -> npt.NDArray[np.uint8]:
     """The frame upright with square pixels, its shorter side at most ``side_px``."""
-    width_px, height_px = _shown_size(frame)
+    width_px, height_px = _shown_size(frame, stream)
     if side_px is not None and (ratio := side_px / min(width_px, height_px)) < 1:
         width_px, height_px = round(width_px * ratio), round(height_px * ratio)
     return np.ascontiguousarray(np.rot90(_rgb(frame, width_px, height_px), _turns(frame)))

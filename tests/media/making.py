@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -40,6 +41,7 @@ def write_video(
     options: dict[str, str] | None = None,
     gop: int = 12,
     tags: dict[str, str] | None = None,
+    pixel_aspect: Fraction = Fraction(1),
 ) -> Path:
     """A video with one colour a scene; its sound is a tone of 440 Hz as long as the pictures."""
     with av.open(str(path), "w", format=container, options=options or {}) as output:
@@ -48,6 +50,7 @@ def write_video(
         pictures.width, pictures.height = size
         pictures.pix_fmt = "yuv420p"
         pictures.codec_context.gop_size = gop
+        pictures.codec_context.sample_aspect_ratio = pixel_aspect
         track = _Track(output, output.add_stream(sound, rate=48_000, layout="mono")) if sound else None
         heard = np.array_split(tone(sum(scenes_s), 48_000)[:, 0], round(sum(scenes_s) * fps))
         for number in range(round(sum(scenes_s) * fps)):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -120,6 +122,28 @@ def test_rotation_is_undone(tmp_path: Path) -> None:
     decoded = open_media(path)
     assert (decoded.facts.width_px, decoded.facts.height_px) == (48, 64)
     assert split(decoded)[0][0].pixels.shape == (64, 48, 3)
+
+
+def test_oblong_pixels_are_shown_square(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", [1.0], sound=None, size=(72, 48), pixel_aspect=Fraction(4, 3))
+    decoded = open_media(path)
+    assert (decoded.facts.width_px, decoded.facts.height_px) == (96, 48)
+    assert split(decoded)[0][0].pixels.shape == (48, 96, 3)
+
+
+def test_a_last_picture_that_stays_is_no_cut(tmp_path: Path) -> None:
+    # As screens are recorded: a picture only when something changes.
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in (0, 5, 7, 500):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number % 251, np.uint8))
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    decoded = open_media(path)
+    assert_tiled(split(decoded)[0], decoded.facts.duration_s)
 
 
 def test_frames_are_made_no_bigger_than_asked(tmp_path: Path) -> None:
