@@ -265,3 +265,31 @@ def test_a_reader_keeps_answering_while_segments_are_merged_away(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) < 8
     store.close()
     reader.close()
+
+
+GRAPHED = Tuning(seal=500, exact=1000, coded=1000, exact_allowed=100, graph=4000)
+
+
+def test_a_graph_takes_over_by_itself_and_codes_serve_selective_searches(tmp_path: Path) -> None:
+    store = filled(tmp_path, 6000, GRAPHED, step=400)
+    store.compact()
+    assert (store.describe().graphed, store.describe().coded) == (6000, 6000)
+    store.delete(range(0, 6000, 7))
+    store.upsert(range(6000, 6100), clustered(100, 3))
+    oracle = ExactStore(DIM, dtype=np.float16)
+    oracle.upsert(range(6000), clustered(6000))
+    oracle.delete(range(0, 6000, 7))
+    oracle.upsert(range(6000, 6100), clustered(100, 3))
+    store.close()
+    store = FaissStore(tmp_path, DIM, read_only=True, tuning=GRAPHED)
+    queries = clustered(50, 8)
+    for allowed in (None, np.arange(0, 6000, 20), np.arange(0, 6000, 2)):
+        found = store.search(queries, 10, among=allowed)
+        true = oracle.search(queries, 10, among=allowed)
+        shared = [
+            len({hit.id for hit in a} & {hit.id for hit in b}) for a, b in zip(found, true, strict=True)
+        ]
+        assert sum(shared) >= 0.98 * 500
+        assert not any(hit.id % 7 == 0 for hits in found for hit in hits if hit.id < 6000)
+    assert store.verify().ok
+    store.close()

@@ -12,7 +12,7 @@ from searchkit.stores.faiss.segment import HALF_SCALE, Segment, widen
 from searchkit.stores.faiss.snapshot import Part
 from searchkit.types import FloatArray
 
-__all__ = ["SLACK", "Candidates", "Positions", "floor_of", "scan_flat", "scan_rows"]
+__all__ = ["SLACK", "Candidates", "Positions", "flat_index", "floor_of", "scan_flat", "scan_rows"]
 
 Positions = npt.NDArray[np.intp]
 
@@ -60,7 +60,7 @@ def scan_flat(
     import faiss
 
     segment = part.segment
-    index = None if segment is None else _flat_index(segment)
+    index = None if segment is None else flat_index(segment)
     if index is None:
         return None
     parameters = faiss.SearchParameters()
@@ -86,7 +86,8 @@ def _best(part: Part, scores: FloatArray, k: int, positions: Positions | None) -
     return Candidates(part, chosen if positions is None else positions[chosen], scores[chosen])
 
 
-def _flat_index(segment: Segment) -> Any:
+def flat_index(segment: Segment) -> Any:
+    """A segment's rows as a faiss index, mapped, opened once; None when that fails."""
     import faiss
 
     return segment.opened(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from searchkit.stores.base import inner_products, rank
 from searchkit.stores.faiss.codes import Codes, codes_of
+from searchkit.stores.faiss.graph import Graph, graph_of
 from searchkit.stores.faiss.scan import Candidates, Positions, floor_of, scan_flat, scan_rows
 from searchkit.stores.faiss.snapshot import Part, Snapshot
 from searchkit.stores.faiss.tuning import Tuning
@@ -76,26 +77,30 @@ def _candidates(
 ) -> list[list[Candidates]]:
     # without FAISS there is nothing to tune
     found: list[list[Candidates]] = [[] for _ in units]
-    coded: list[tuple[_View, Codes]] = []
+    indexed: list[tuple[_View, Codes | Graph]] = []
     for view in views:
-        codes = _codes(view, tuning) if tuning else None
-        if codes is not None:
-            coded.append((view, codes))
+        index = _index(view, tuning) if tuning else None
+        if index is not None:
+            indexed.append((view, index))
             continue
         exact = _scan_flat(view, units, k) if tuning else None
         if exact is None:
             exact = scan_rows(view.part, units, k, view.positions)
         for of_query, candidates in zip(found, exact, strict=True):
             of_query.append(candidates)
-    if coded and tuning:
-        for of_query, more in zip(found, _rescored(coded, units, k, tuning), strict=True):
+    if indexed and tuning:
+        for of_query, more in zip(found, _rescored(indexed, units, k, tuning), strict=True):
             of_query.extend(more)
     return found
 
 
-def _codes(view: _View, tuning: Tuning) -> Codes | None:
+def _index(view: _View, tuning: Tuning) -> Codes | Graph | None:
     segment = view.part.segment
-    return None if segment is None or view.count <= tuning.exact_allowed else codes_of(segment)
+    if segment is None or view.count <= tuning.exact_allowed:
+        return None
+    if view.count >= tuning.graph_share * len(view.part.ids) and (graph := graph_of(segment)) is not None:
+        return graph
+    return codes_of(segment)
 
 
 def _scan_flat(view: _View, units: FloatArray, k: int) -> list[Candidates] | None:
@@ -105,19 +110,19 @@ def _scan_flat(view: _View, units: FloatArray, k: int) -> list[Candidates] | Non
 
 
 def _rescored(
-    coded: Sequence[tuple[_View, Codes]], units: FloatArray, k: int, tuning: Tuning
+    indexed: Sequence[tuple[_View, Codes | Graph]], units: FloatArray, k: int, tuning: Tuning
 ) -> list[list[Candidates]]:
-    """Of all coded parts together, the candidates with the best estimates, with true scores."""
+    """Of all indexed parts together, the candidates with the best estimates, with true scores."""
     wanted = max(tuning.rescored, _RESCORED_PER_HIT * k)
 
-    def estimate(view: _View, codes: Codes) -> tuple[npt.NDArray[np.int64], FloatArray]:
-        return codes.search(units, min(wanted, view.count), view.bits)
+    def estimate(view: _View, index: Codes | Graph) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        return index.search(units, min(wanted, view.count), view.bits)
 
     # many queries share the cores inside FAISS; one query shares them between the parts
-    many = len(units) >= _FLAT_QUERIES or sum(view.count for view, _ in coded) < _THREADED_ROWS
-    pool = None if many or len(coded) == 1 else _pool()
+    many = len(units) >= _FLAT_QUERIES or sum(view.count for view, _ in indexed) < _THREADED_ROWS
+    pool = None if many or len(indexed) == 1 else _pool()
     over = map if pool is None else pool.map
-    estimates = list(over(estimate, *zip(*coded, strict=True)))
+    estimates = list(over(estimate, *zip(*indexed, strict=True)))
     answers = []
     for query, unit in enumerate(units):
         floor = -np.inf
@@ -125,7 +130,7 @@ def _rescored(
         if len(scores) > wanted:
             floor = float(np.partition(scores, len(scores) - wanted)[len(scores) - wanted])
         found = []
-        for (view, _), (positions, of_part) in zip(coded, estimates, strict=True):
+        for (view, _), (positions, of_part) in zip(indexed, estimates, strict=True):
             chosen = positions[query][(of_part[query] >= floor) & (positions[query] >= 0)]
             if len(chosen):
                 found.extend(scan_rows(view.part, unit[None], k, np.sort(chosen)))

@@ -66,7 +66,7 @@ class Segment:
         self.rows: HalfArray = np.asarray(rows)
         self.first_id, self.last_id = int(self.ids[0]), int(self.ids[-1])
         self._derived: dict[str, Any] = {}
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
 
     def has(self, suffix: str) -> bool:
         """Whether the manifest names a derived file of that kind."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from searchkit.stores.report import StoreReport
 from searchkit.types import FloatArray, Hit, IdArray
 
 __all__ = ["FaissStore"]
+
+_CLOSING_S = 60.0
 
 
 class FaissStore:
@@ -55,6 +58,7 @@ class FaissStore:
         self._writer: CollectionWriter | None = None
         self._upkeep: Upkeep | None = None
         self._looked_at = 0
+        self._opened_s = time.monotonic()
         if read_only:
             self._reader = CollectionReader(folder, dim)
             self._reader.load()
@@ -145,9 +149,9 @@ class FaissStore:
             try:
                 with self._mutex:
                     upkeep.start()
-                upkeep.wait()
+                # never longer than writing has taken: what is broken off is begun again by a later writer
+                upkeep.wait(max(_CLOSING_S, time.monotonic() - self._opened_s))
             finally:
-                # told to stop while waiting (Ctrl-C, say): what is half done does not count
                 upkeep.stop()
         with self._mutex:
             if self._closed:

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from searchkit.errors import DiskFull
 from searchkit.stores.faiss.codes import CODES_SUFFIX, build_codes
-from searchkit.stores.faiss.manifest import SegmentEntry
+from searchkit.stores.faiss.graph import GRAPH_SUFFIX, build_graph
+from searchkit.stores.faiss.manifest import FileEntry, SegmentEntry
 from searchkit.stores.faiss.segment import HalfArray, Segment, write_segment
 from searchkit.stores.faiss.snapshot import Part
 from searchkit.stores.faiss.tuning import Tuning
 from searchkit.stores.faiss.writer import CollectionWriter
 
 __all__ = ["Upkeep", "plan_merge"]
+
+Build: TypeAlias = Callable[[Segment, threading.Event], FileEntry | None]
 
 _BLOCK_ROWS = 1024
 _log = logging.getLogger(__name__)
@@ -65,15 +69,15 @@ class Upkeep:
         """Look for work and do it, unless that is going on already; the caller holds the mutex."""
         if self._thread is not None and self._thread.is_alive():
             return
-        if self._stop.is_set() or not (self._merge_due() or self._codes_due()):
+        if self._stop.is_set() or not (self._merge_due() or self._derivation_due()):
             return
         self._thread = threading.Thread(target=self._run, name="searchkit-upkeep", daemon=True)
         self._thread.start()
 
-    def wait(self) -> None:
-        """Return when what is going on has been done."""
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return when what is going on has been done, or the time is up."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(timeout_s)
 
     def stop(self) -> None:
         """Break off what is going on; nothing of it counts."""
@@ -105,13 +109,18 @@ class Upkeep:
         sizes = [(name, part.live_count, len(part.ids) - part.live_count) for name, part in parts.items()]
         return [parts[name] for name in plan_merge(sizes, self._tuning) if parts[name].live_count]
 
-    def _codes_due(self) -> Segment | None:
+    def _derivation_due(self) -> tuple[Segment, Build] | None:
         snapshot = self._writer.snapshot
-        if len(snapshot) > self._tuning.exact:
+        if len(snapshot) <= self._tuning.exact:
+            return None
+        for suffix, least, build in (
+            (CODES_SUFFIX, self._tuning.coded, build_codes),
+            (GRAPH_SUFFIX, self._tuning.graph, build_graph),
+        ):
             for part in snapshot.segments:
                 segment = part.segment
-                if segment and part.live_count >= self._tuning.coded and not segment.has(CODES_SUFFIX):
-                    return segment
+                if segment and part.live_count >= least and not segment.has(suffix):
+                    return segment, build
         return None
 
     def _merge(self, parts: Sequence[Part] = ()) -> bool:
@@ -148,12 +157,13 @@ class Upkeep:
 
     def _derive(self) -> bool:
         with self._mutex:
-            segment = self._codes_due()
-        if segment is None:
+            due = self._derivation_due()
+        if due is None:
             return False
+        segment, build = due
         name = segment.entry.name
         with self._writer.keeping(name):
-            built = build_codes(segment, self._stop)
+            built = build(segment, self._stop)
             if built is None:
                 raise _Stopped
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from searchkit.stores.faiss.codes import CODES_SUFFIX
+from searchkit.stores.faiss.graph import GRAPH_SUFFIX
 from searchkit.stores.faiss.manifest import FileEntry, Manifest
 from searchkit.stores.faiss.snapshot import Part, Snapshot
 from searchkit.stores.report import StoreReport, bad_rows
@@ -27,6 +28,7 @@ def describe(manifest: Manifest | None, snapshot: Snapshot, problems: tuple[str,
         rows=len(snapshot),
         segments=len(parts),
         coded=sum(part.live_count for part in parts if part.segment and part.segment.has(CODES_SUFFIX)),
+        graphed=sum(part.live_count for part in parts if part.segment and part.segment.has(GRAPH_SUFFIX)),
         size_bytes=sum(file.size_bytes for entry in entries for file in entry.files()),
         problems=problems,
     )
