@@ -51,6 +51,10 @@ VECTORS_FOLDER = "vectors"
 _EXPLAINED_RANKS = 1000
 
 
+def _is_server(store: str) -> bool:
+    return store.partition(":")[0] in ("qdrant", "qdrants")
+
+
 def open_library(
     folder: str | Path | None = None,
     *,
@@ -127,6 +131,11 @@ class Library:
             if self._encoder is None:
                 self._encoder = open_encoder(self.settings.model, self.settings.model_dir)
             return self._encoder
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines may write to it: its catalog and its vectors are on servers."""
+        return self.catalog.is_shared and _is_server(self.settings.store)
 
     @property
     def space(self) -> Space:
@@ -341,8 +350,8 @@ class Library:
     def open_store(self, collection: CollectionRef, dim: int, *, read_only: bool) -> VectorStore:
         """Open a collection's store; the caller closes it."""
         spec = self.settings.store
-        shared = spec.partition(":")[0] not in ("faiss", "exact")
-        name = f"{self.settings.library_id}.{collection.name}" if shared else collection.name
+        own_folder = spec.partition(":")[0] in ("faiss", "exact")
+        name = collection.name if own_folder else f"{self.settings.library_id}.{collection.name}"
         root = self.folder / VECTORS_FOLDER
         return open_collection(spec, root=root, name=name, dim=dim, read_only=read_only)
 
