@@ -11,6 +11,23 @@ from typing import BinaryIO
 __all__ = ["missing_bytes"]
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_BOXES = frozenset(
+    {
+        b"ftyp",
+        b"moov",
+        b"mdat",
+        b"moof",
+        b"mfra",
+        b"free",
+        b"skip",
+        b"wide",
+        b"uuid",
+        b"meta",
+        b"sidx",
+        b"styp",
+        b"emsg",
+    }
+)
 # Recorders that stream write 0 or nearly the highest number, since they cannot know.
 _UNKNOWN_RIFF = 0x7FFF_0000
 
@@ -50,7 +67,7 @@ def _missing_boxes(descriptor: int, size: int) -> int:
         if length == 1:
             length = int.from_bytes(header[8:16], "big")
         # Whatever follows the last box is no matter of ours.
-        if length < 8 or not all(32 <= byte < 127 for byte in kind):
+        if length < 8 or kind not in _BOXES:
             return 0
         at += length
     return max(0, at - size)

@@ -35,7 +35,8 @@ def test_what_is_missing_is_counted(tmp_path: Path, name: str, cut: int) -> None
     # An AVI ends with an index, which is not looked at.
     index = len(content) - content.rindex(b"idx1") if path.suffix == ".avi" else 0
     path.write_bytes(content[: len(content) - index - cut])
-    assert missing(path) == cut
+    # A last element that is gone altogether leaves no trace.
+    assert 0 < missing(path) <= cut
 
 
 def test_recordings_of_unknown_length_lack_nothing(tmp_path: Path) -> None:
