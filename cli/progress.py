@@ -53,22 +53,26 @@ def open_progress(*, quiet: bool = False) -> Iterator[Progress]:
 class _Bars:
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
-        self._task: TaskID | None = None
-        self._started = time.monotonic()
+        self._tasks: dict[str, tuple[TaskID, float]] = {}
+        self._latest = ""
 
     def stage(self, name: str, total: int | None) -> None:
-        if self._task is not None:
-            task = self._bars.tasks[self._task]
-            self._bars.update(self._task, total=task.completed if task.total is None else task.total)
-        self._task = self._bars.add_task(name, total=total, rate="")
-        self._started = time.monotonic()
+        if name not in ("decode", "embed"):
+            for task, _ in self._tasks.values():
+                known = self._bars.tasks[task]
+                self._bars.update(task, total=known.completed if known.total is None else known.total)
+        if name in self._tasks:
+            task = self._tasks[name][0]
+            done = int(self._bars.tasks[task].completed)
+            self._bars.update(task, total=None if total is None else done + total)
+        else:
+            self._tasks[name] = self._bars.add_task(name, total=total, rate=""), time.monotonic()
+        self._latest = name
 
-    def advance(self, files: int = 1) -> None:
-        if self._task is None:
-            return
-        done = self._bars.tasks[self._task].completed + files
-        rate = done / max(time.monotonic() - self._started, 1e-3)
-        self._bars.update(self._task, advance=files, rate=f"{rate:.1f}/s")
+    def advance(self, files: int = 1, *, stage: str | None = None) -> None:
+        task, started = self._tasks[stage or self._latest]
+        rate = (self._bars.tasks[task].completed + files) / max(time.monotonic() - started, 1e-3)
+        self._bars.update(task, advance=files, rate=f"{rate:.1f}/s")
 
     def failed(self, path: str, reason: str) -> None:
         del path, reason
@@ -76,21 +80,25 @@ class _Bars:
 
 class _Lines:
     def __init__(self) -> None:
-        self._name = ""
-        self._total: int | None = None
-        self._done = 0
+        self._totals: dict[str, int | None] = {}
+        self._done: dict[str, int] = {}
+        self._latest = ""
         self._said_at = time.monotonic()
 
     def stage(self, name: str, total: int | None) -> None:
-        self._name, self._total, self._done = name, total, 0
-        if total is not None:
+        if name not in self._totals:
+            self._done[name] = 0
+        self._totals[name] = None if total is None else self._done[name] + total
+        self._latest = name
+        if total is not None and name != "decode":
             note(f"{name}: {total} files")
 
-    def advance(self, files: int = 1) -> None:
-        self._done += files
-        if time.monotonic() - self._said_at >= _LINE_EVERY_S:
+    def advance(self, files: int = 1, *, stage: str | None = None) -> None:
+        name = stage or self._latest
+        self._done[name] += files
+        if name == self._latest and time.monotonic() - self._said_at >= _LINE_EVERY_S:
             self._said_at = time.monotonic()
-            note(f"{self._name}: {self._done} of {self._total or '?'}")
+            note(f"{name}: {self._done[name]} of {self._totals[name] or '?'}")
 
     def failed(self, path: str, reason: str) -> None:
         del path, reason

@@ -1,21 +1,52 @@
-"""Decodes files in threads and hands their samples on through a bounded queue; it knows no catalog."""
+"""Decodes files in parallel and hands their samples on through a bounded queue; it knows no catalog."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import queue
 import threading
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from pathlib import Path
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from searchkit import media
 from searchkit.errors import DecodeError
 from searchkit.indexer.hashing import content_hash
 from searchkit.indexer.scan import Found
-from searchkit.types import Sample
+from searchkit.indexer.source import local_file
+from searchkit.types import AudioSample, ImageSample, Sample
 
-__all__ = ["Event", "Failed", "Finished", "Job", "Opened", "Piece", "Skipped", "Unchanged", "decode_files"]
+__all__ = [
+    "Decoder",
+    "Event",
+    "Failed",
+    "Finished",
+    "Job",
+    "Opened",
+    "Piece",
+    "Skipped",
+    "Unchanged",
+    "decode_files",
+]
+
+_T = TypeVar("_T")
+
+
+class Decoder(Protocol):
+    """What turns files into samples: ``searchkit.media`` itself, or a pool of processes that run it."""
+
+    def sniff(self, path: Path | str) -> media.MediaType | None:
+        """As ``searchkit.media.sniff``."""
+        ...
+
+    def open_media(
+        self, path: Path | str, settings: media.DecodeSettings, *, media_type: media.MediaType | None = None
+    ) -> media.Decoded:
+        """As ``searchkit.media.open_media``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +55,14 @@ class Job:
 
     Attributes:
         found: the file as the scan saw it.
-        asset_id: its key, None for a file that the catalog does not know.
+        id: its key in the catalog's queue.
+        asset_id: its asset's key, None for a file that the catalog does not know.
         embedded_hash: content that is embedded already by the recipe in force; such content is not decoded.
         is_new: it was never embedded in this space.
     """
 
     found: Found
+    id: int = 0
     asset_id: int | None = None
     embedded_hash: str | None = None
     is_new: bool = False
@@ -56,9 +89,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """All pieces of a job have been handed on."""
+    """All pieces of a job have been handed on; ``seconds`` is how long its decoder worked."""
 
     job: Job
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,94 +120,168 @@ class Failed:
 Event: TypeAlias = Opened | Piece | Finished | Unchanged | Skipped | Failed
 
 
+class _Bounded(Generic[_T]):
+    """A queue that makes its writers wait while it holds too many entries or bytes."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._held: deque[tuple[_T, int]] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, value: _T, size_bytes: int) -> bool:
+        """Add a value; False when nobody will take it any more."""
+        with self._changed:
+            while not self._closed and (
+                len(self._held) >= self._max_entries or (self._held and self._bytes > self._max_bytes)
+            ):
+                self._changed.wait()
+            if self._closed:
+                return False
+            self._held.append((value, size_bytes))
+            self._bytes += size_bytes
+            self._changed.notify_all()
+            return True
+
+    def get(self, timeout_s: float) -> _T | None:
+        """The oldest value, None when none came in time."""
+        with self._changed:
+            if not self._held:
+                self._changed.wait(timeout_s)
+            if not self._held:
+                return None
+            value, size_bytes = self._held.popleft()
+            self._bytes -= size_bytes
+            self._changed.notify_all()
+            return value
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
 def decode_files(
-    jobs: Sequence[Job], settings: media.DecodeSettings, *, threads: int, depth: int = 64
-) -> Generator[Event]:
+    jobs: Iterator[Job],
+    settings: media.DecodeSettings,
+    decoder: Decoder,
+    *,
+    threads: int,
+    depth: int = 256,
+    depth_bytes: int = 128 << 20,
+    tick_s: float = 0.5,
+) -> Generator[Event | None]:
     """Decode files in parallel.
 
     Args:
-        jobs: the files.
+        jobs: the files; asked for the next one by one thread at a time.
         settings: how to decode.
+        decoder: what decodes; its methods are called from several threads.
         threads: how many files are decoded at once; 0 for one per core.
-        depth: how many events wait at most before the decoders do.
+        depth: how many events wait at most before the decoders do ...
+        depth_bytes: ... and how many bytes of samples.
+        tick_s: how long to wait for an event before yielding None.
 
     Yields:
         For each job: Opened, its Pieces in order, Finished; or Unchanged, or Skipped; or Failed, also after
-        some pieces. Events of several jobs interleave. Closing the iterator stops the decoders.
+        some pieces. Events of several jobs interleave. Now and then None, so that the caller can see to
+        other things. Closing the iterator stops the decoders.
     """
-    events: queue.Queue[Event | BaseException | None] = queue.Queue(maxsize=depth)
-    waiting = iter(jobs)
+    events: _Bounded[Event | BaseException | None] = _Bounded(depth, depth_bytes)
+    ended = object()
     take = threading.Lock()
     stop = threading.Event()
+    count = threads or os.cpu_count() or 1
+    running = [count]
 
-    def put(event: Event | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                events.put(event, timeout=0.1)
-                return
-            except queue.Full:
-                continue
+    def put(event: Event) -> None:
+        size_bytes = _size_bytes(event.sample) if isinstance(event, Piece) else 0
+        if not events.put(event, size_bytes):
+            stop.set()
 
     def work() -> None:
         try:
             while not stop.is_set():
                 with take:
-                    job = next(waiting, None)
+                    job = None if stop.is_set() else next(jobs, None)
                 if job is None:
                     break
-                _decode(job, settings, put, stop)
+                _decode(job, settings, decoder, put, stop)
         except BaseException as error:
-            put(error)
+            events.put(error, 0)
         finally:
-            put(None)
+            with take:
+                running[0] -= 1
+                last = running[0] == 0
+            if last:
+                events.put(ended, 0)  # type: ignore[arg-type]
 
-    count = min(threads or os.cpu_count() or 1, max(len(jobs), 1))
     workers = [threading.Thread(target=work, name=f"decode-{n}", daemon=True) for n in range(count)]
     for worker in workers:
         worker.start()
     try:
-        running = count
-        while running:
-            event = events.get()
-            if event is None:
-                running -= 1
-            elif isinstance(event, BaseException):
+        while True:
+            event = events.get(tick_s)
+            if event is ended:
+                return
+            if isinstance(event, BaseException):
                 raise event
-            else:
-                yield event
+            yield event
     finally:
         stop.set()
+        events.close()
         for worker in workers:
             worker.join()
 
 
 def _decode(
-    job: Job, settings: media.DecodeSettings, put: Callable[[Event], None], stop: threading.Event
+    job: Job,
+    settings: media.DecodeSettings,
+    decoder: Decoder,
+    put: Callable[[Event], None],
+    stop: threading.Event,
 ) -> None:
-    path = job.found.path
+    started_s = time.perf_counter()
+    waited_s = 0.0
     try:
-        if media.sniff(path) is None and not media.looks_like_media(path):
-            put(Skipped(job))
-            return
-        digest = content_hash(path)
-        if digest == job.embedded_hash:
-            put(Unchanged(job))
-            return
-        decoded = media.open_media(path, settings)
-        put(Opened(job, decoded.media_type, decoded.facts, digest))
-        count = 0
-        for sample in decoded.samples:
-            if stop.is_set():
+        with local_file(job.found.path) as path, contextlib.ExitStack() as stack:
+            media_type = decoder.sniff(path)
+            if media_type is None and not media.looks_like_media(path):
+                put(Skipped(job))
                 return
-            put(Piece(job, count, sample))
-            count += 1
-        if count == 0:
-            raise DecodeError(path, "it holds nothing that can be embedded")
-        if _stat(path) != (job.found.size_bytes, job.found.mtime_ns):
-            raise DecodeError(path, "it changed while it was read; the next run tries again")
-        put(Finished(job))
+            digest = content_hash(str(path))
+            if digest == job.embedded_hash:
+                put(Unchanged(job))
+                return
+            decoded = decoder.open_media(path, settings, media_type=media_type)
+            put(Opened(job, decoded.media_type, decoded.facts, digest))
+            if isinstance(decoded.samples, Generator):
+                stack.callback(decoded.samples.close)
+            count = 0
+            for sample in decoded.samples:
+                if stop.is_set():
+                    return
+                handed_s = time.perf_counter()
+                put(Piece(job, count, sample))
+                waited_s += time.perf_counter() - handed_s
+                count += 1
+            if count == 0:
+                raise DecodeError(path, "it holds nothing that can be embedded")
+        if _stat(job.found.path) != (job.found.size_bytes, job.found.mtime_ns):
+            raise DecodeError(job.found.path, "it changed while it was read; the next run tries again")
+        put(Finished(job, time.perf_counter() - started_s - waited_s))
     except DecodeError as error:
         put(Failed(job, error.reason if not error.hint else f"{error.reason} ({error.hint})"))
+
+
+def _size_bytes(sample: Sample) -> int:
+    if isinstance(sample, ImageSample):
+        return sample.pixels.nbytes
+    if isinstance(sample, AudioSample):
+        return sample.waveform.nbytes
+    return 0
 
 
 def _stat(path: str) -> tuple[int, int]:

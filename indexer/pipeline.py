@@ -1,35 +1,53 @@
-"""From files to recorded vectors: decoders run ahead, samples of one modality are encoded together."""
+"""From files to recorded vectors: decoders run ahead, samples of one modality are encoded together.
+
+Decoding has its threads and processes, encoding its thread; this thread sorts samples into batches and
+records what came back, so that each waits for the others only when it is ahead.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import TypeAlias
 
-from searchkit.errors import EncoderError
-from searchkit.indexer.decode import Failed, Finished, Job, Opened, Piece, Skipped, Unchanged, decode_files
+from searchkit.indexer.decode import (
+    Decoder,
+    Event,
+    Failed,
+    Finished,
+    Job,
+    Opened,
+    Piece,
+    Skipped,
+    Unchanged,
+    decode_files,
+)
+from searchkit.indexer.encoding import EncoderThread
 from searchkit.indexer.progress import Progress
-from searchkit.indexer.record import Embedded, FileWork, Recorder
+from searchkit.indexer.record import Embedded, FileWork, Outcome, Recorder
 from searchkit.indexer.report import FileFailure, IndexReport
 from searchkit.library import Library
-from searchkit.types import FloatArray, Modality
+from searchkit.types import AudioSample, Modality, TextSample
 
 __all__ = ["Pipeline"]
 
 _RECORD_EVERY = 256
 _RECORD_AFTER_S = 2.0
+# Batches' worth of samples that are sorted by length before they are cut into batches.
+_SORTED_BATCHES = 4
 
 _Waiting: TypeAlias = tuple[FileWork, Piece]
 
 
 class Pipeline:
-    """One run's files on their way; everything but decoding happens on the caller's thread.
+    """One run's files on their way.
 
     Args:
-        library: gives the encoder and the decoding settings.
-        recorder: writes what was embedded.
+        library: gives the encoder and the settings.
+        decoder: turns files into samples.
+        recorder: writes what became of them.
         report: counts what became of each file.
         progress: hears of each file.
         stop: set it to end after the batch in hand.
@@ -38,14 +56,16 @@ class Pipeline:
     def __init__(
         self,
         library: Library,
+        decoder: Decoder,
         recorder: Recorder,
         report: IndexReport,
         progress: Progress,
         stop: threading.Event,
     ) -> None:
         self._library = library
-        self._encoder = library.encoder
+        self._encodable = library.encoder.modalities
         self._batch_size = library.settings.batch_size
+        self._decoder = decoder
         self._recorder = recorder
         self._report = report
         self._progress = progress
@@ -54,123 +74,141 @@ class Pipeline:
         self._waiting: dict[Modality, list[_Waiting]] = {}
         self._embedded: list[Embedded] = []
         self._finished: list[FileWork] = []
+        self._outcomes: list[Outcome] = []
         self._recorded_at = time.monotonic()
 
-    def run(self, jobs: Sequence[Job]) -> None:
+    def run(self, jobs: Iterator[Job]) -> None:
         """Bring all jobs to an end: READY, FAILED, SKIPPED or unchanged.
 
         Raises:
             DiskFull: no space is left; what was recorded stays.
         """
-        if not jobs:
-            return
-        self._progress.stage("embed", len(jobs))
-        events = decode_files(jobs, self._library.decode_settings, threads=self._library.settings.jobs)
-        with contextlib.closing(events):
+        settings = self._library.settings
+        decoding = decode_files(jobs, self._library.decode_settings, self._decoder, threads=settings.jobs)
+        with (
+            EncoderThread(self._library.encoder, self._report.stages) as encoding,
+            contextlib.closing(decoding) as events,
+        ):
             for event in events:
-                match event:
-                    case Opened():
-                        self._works[id(event.job)] = FileWork(event.job, event)
-                    case Piece():
-                        self._take(event)
-                    case Finished():
-                        self._works[id(event.job)].decoded = True
-                        self._settle(self._works[id(event.job)])
-                    case Failed():
-                        self._fail(event.job, event.reason)
-                    case Skipped():
-                        self._recorder.skip(event.job)
-                        self._report.skipped += 1
-                        self._progress.advance()
-                    case Unchanged():
-                        self._recorder.touch(event.job)
-                        self._report.same += 1
-                        self._progress.advance()
-                due = time.monotonic() - self._recorded_at > _RECORD_AFTER_S
-                if len(self._embedded) >= _RECORD_EVERY or (due and self._finished):
-                    self._record()
+                if event is not None:
+                    self._take(event, encoding)
+                self._collect(encoding)
+                self._record_when_due()
                 if self._stop.is_set():
                     self._report.interrupted = True
                     break
-        if not self._report.interrupted:
-            for modality in list(self._waiting):
-                self._encode(modality)
+            if not self._report.interrupted:
+                for modality in list(self._waiting):
+                    self._cut(modality, encoding)
+            self._collect(encoding, everything=True)
+        if self._report.interrupted:
+            # Of files that did not get through nothing is kept.
+            whole = set(self._finished)
+            self._embedded = [piece for piece in self._embedded if piece.work in whole]
         self._record()
 
-    def _take(self, piece: Piece) -> None:
-        work = self._works.get(id(piece.job))
+    def _take(self, event: Event, encoding: EncoderThread) -> None:
+        match event:
+            case Opened():
+                self._works[event.job.id] = FileWork(event.job, event, event.job.asset_id)
+            case Piece():
+                self._take_piece(event, encoding)
+            case Finished():
+                self._report.stages.add("decode", event.seconds, 1)
+                self._progress.advance(stage="decode")
+                work = self._works.get(event.job.id)
+                if work is not None:
+                    work.decoded = True
+                    self._settle(work)
+            case Failed() | Skipped() | Unchanged():
+                self._progress.advance(stage="decode")
+                self._end(event)
+
+    def _take_piece(self, piece: Piece, encoding: EncoderThread) -> None:
+        work = self._works.get(piece.job.id)
         if work is None:
             return
         modality = piece.sample.modality
-        if modality not in self._encoder.modalities:
-            self._fail(piece.job, f"the model {self._library.settings.model!r} cannot embed {modality.value}")
+        if modality not in self._encodable:
+            model = self._library.settings.model
+            self._end(Failed(piece.job, f"the model {model!r} cannot embed {modality.value}"))
             return
         work.encoding += 1
         waiting = self._waiting.setdefault(modality, [])
         waiting.append((work, piece))
-        if len(waiting) >= self._batch_size:
-            self._encode(modality)
+        sortable = modality in (Modality.TEXT, Modality.AUDIO)
+        if len(waiting) >= self._batch_size * (_SORTED_BATCHES if sortable else 1):
+            self._cut(modality, encoding)
 
-    def _encode(self, modality: Modality) -> None:
-        batch = [entry for entry in self._waiting.pop(modality, []) if entry[0].failure is None]
-        if not batch:
-            return
-        try:
-            vectors = self._encoder.encode([piece.sample for _, piece in batch])
-        except EncoderError:
-            self._encode_one_by_one(batch)
-            return
-        self._keep(batch, vectors)
+    def _cut(self, modality: Modality, encoding: EncoderThread) -> None:
+        """Cut what waits into batches of like length, since an encoder pads to the longest."""
+        waiting = self._waiting.pop(modality, [])
+        waiting.sort(key=_length)
+        for start in range(0, len(waiting), self._batch_size):
+            encoding.submit(waiting[start : start + self._batch_size])
+            self._collect(encoding)
 
-    def _encode_one_by_one(self, batch: list[_Waiting]) -> None:
-        """One sample that cannot be embedded must not take its neighbours with it."""
-        for work, piece in batch:
-            if work.failure is not None:
-                continue
-            try:
-                vectors = self._encoder.encode([piece.sample])
-            except EncoderError as error:
-                self._fail(piece.job, str(error))
-            else:
-                self._keep([(work, piece)], vectors)
-
-    def _keep(self, batch: list[_Waiting], vectors: FloatArray) -> None:
-        for (work, piece), vector in zip(batch, vectors, strict=True):
-            self._embedded.append(Embedded(work, piece.ordinal, piece.sample, vector))
-            work.encoding -= 1
-            self._settle(work)
+    def _collect(self, encoding: EncoderThread, *, everything: bool = False) -> None:
+        for encoded in encoding.done(everything=everything):
+            for work, reason in encoded.refused:
+                self._end(Failed(work.job, reason))
+            for embedded in encoded.embedded:
+                if embedded.work.failure is None:
+                    self._embedded.append(embedded)
+                    embedded.work.encoding -= 1
+                    self._settle(embedded.work)
 
     def _settle(self, work: FileWork) -> None:
         if work.failure is None and work.decoded and work.encoding == 0:
+            self._works.pop(work.job.id, None)
             self._finished.append(work)
+            self._progress.advance(stage="embed")
 
-    def _fail(self, job: Job, reason: str) -> None:
-        work = self._works.pop(id(job), None)
-        if work is not None and work.failure is not None:
-            return
-        asset_id = None
-        if work is not None:
-            work.failure = reason
-            asset_id = work.asset_id
-            self._embedded = [piece for piece in self._embedded if piece.work is not work]
-        self._recorder.fail(job, asset_id, reason)
-        self._report.failed += 1
-        self._report.errors.append(FileFailure(job.found.path, reason))
-        self._progress.failed(job.found.path, reason)
-        self._progress.advance()
+    def _end(self, outcome: Outcome) -> None:
+        """Note a file that ends without vectors of its own."""
+        work = self._works.pop(outcome.job.id, None)
+        if isinstance(outcome, Failed):
+            if work is not None:
+                work.failure = outcome.reason
+                self._embedded = [piece for piece in self._embedded if piece.work is not work]
+            self._progress.failed(outcome.job.found.path, outcome.reason)
+        self._outcomes.append(outcome)
+        self._progress.advance(stage="embed")
+
+    def _record_when_due(self) -> None:
+        ended = len(self._finished) + len(self._outcomes)
+        late = ended and time.monotonic() - self._recorded_at > _RECORD_AFTER_S
+        if len(self._embedded) >= _RECORD_EVERY or ended >= _RECORD_EVERY or late:
+            self._record()
 
     def _record(self) -> None:
         self._recorded_at = time.monotonic()
-        if not self._embedded and not self._finished:
+        embedded, self._embedded = self._embedded, []
+        finished, self._finished = self._finished, []
+        outcomes, self._outcomes = self._outcomes, []
+        if not (embedded or finished or outcomes):
             return
-        embedded, finished = self._embedded, self._finished
-        self._embedded, self._finished = [], []
-        self._recorder.write(embedded, finished)
-        self._report.segments += len(embedded)
+        recorded = self._recorder.write(embedded, finished, outcomes)
+        report = self._report
+        report.segments += len(embedded)
         for work in finished:
-            if work.job.is_new:
-                self._report.new += 1
+            if work.job.id in recorded:
+                report.new += work.job.is_new
+                report.changed += not work.job.is_new
+        for outcome in outcomes:
+            if outcome.job.id not in recorded:
+                continue
+            if isinstance(outcome, Failed):
+                report.failed += 1
+                report.errors.append(FileFailure(outcome.job.found.path, outcome.reason))
             else:
-                self._report.changed += 1
-            self._works.pop(id(work.job), None)
-            self._progress.advance()
+                report.skipped += isinstance(outcome, Skipped)
+                report.same += isinstance(outcome, Unchanged)
+        report.stages.add("record", time.monotonic() - self._recorded_at, len(embedded))
+
+
+def _length(waiting: _Waiting) -> int:
+    sample = waiting[1].sample
+    if isinstance(sample, AudioSample):
+        return len(sample.waveform)
+    return len(sample.text) if isinstance(sample, TextSample) else 0

@@ -1,23 +1,46 @@
-"""Compares what is on disk with what the catalog knows: a pure function, without files or a database."""
+"""Compares what is on disk with what the catalog knows: pure functions, without files or a database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 from searchkit.catalog.assets import KnownAsset
 from searchkit.catalog.tables import EmbeddingState
-from searchkit.indexer.scan import Found
+from searchkit.catalog.types import encode_path
+from searchkit.indexer.scan import Found, Seen, Unreadable
 
-__all__ = ["Changed", "Move", "Plan", "make_plan", "match_moves"]
+__all__ = ["Move", "Step", "Verdict", "compare", "match_moves"]
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A known file that looks different, or whose content must be embedded again."""
+class Verdict(StrEnum):
+    """What has to be done with a file.
 
-    found: Found
-    known: KnownAsset
+    NEW: the catalog does not know it. CHANGED: its stat differs; its content may still be the same. AGAIN: it
+    is not embedded in this space by this recipe. SAME: nothing. SKIPPED: nothing, it is known to be no media.
+    FAILED: nothing, it failed earlier with the same stat. UNREADABLE: it cannot even be looked at. GONE: it
+    was not found.
+    """
+
+    NEW = "new"
+    CHANGED = "changed"
+    AGAIN = "again"
+    SAME = "same"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNREADABLE = "unreadable"
+    GONE = "gone"
+
+
+@dataclass(slots=True)
+class Step:
+    """A file and its verdict; ``known`` is a KnownAsset or a row with the same attributes."""
+
+    verdict: Verdict
+    seen: Seen | None
+    known: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,72 +51,68 @@ class Move:
     found: Found
 
 
-@dataclass(slots=True)
-class Plan:
-    """What has to be done; each file found or known is in exactly one list.
-
-    Attributes:
-        new: files that the catalog does not know.
-        changed: known files whose stat differs; their content may still be the same.
-        again: known files with the same stat that are not embedded in this space by this recipe.
-        same: up to date.
-        skipped: known not to be media.
-        failed: failed earlier with the same stat; tried again only when asked.
-        gone: known assets whose file was not found.
-    """
-
-    new: list[Found] = field(default_factory=list)
-    changed: list[Changed] = field(default_factory=list)
-    again: list[Changed] = field(default_factory=list)
-    same: list[KnownAsset] = field(default_factory=list)
-    skipped: list[KnownAsset] = field(default_factory=list)
-    failed: list[KnownAsset] = field(default_factory=list)
-    gone: list[KnownAsset] = field(default_factory=list)
-
-
-def make_plan(
-    found: Iterable[Found],
-    known: Mapping[str, KnownAsset],
-    *,
-    recipe: str,
-    closed: Sequence[str] = (),
-    retry_failed: bool = False,
-) -> Plan:
-    """Sort files into what has to be done with them.
+def compare(
+    seen: Iterable[Seen], known: Iterable[tuple[str, Any]], *, recipe: str, retry_failed: bool = False
+) -> Iterator[Step]:
+    """Walk both lists side by side and judge each file once; neither list is held in memory.
 
     Args:
-        found: what the scan saw.
-        known: the catalog's assets within the scanned paths, by path.
+        seen: what the scan saw, in order of its path as the catalog spells it.
+        known: the catalog's assets in the same order, each with that spelling.
         recipe: identity of the decoding settings; assets embedded by another are embedded again.
-        closed: folders that could not be listed: assets below them are kept, not gone.
         retry_failed: try files again that failed with the same stat.
     """
-    plan = Plan()
-    present: set[str] = set()
-    for entry in found:
-        present.add(entry.path)
-        asset = known.get(entry.path)
-        if asset is None:
-            plan.new.append(entry)
-        elif (asset.size_bytes, asset.mtime_ns) != (entry.size_bytes, entry.mtime_ns):
-            plan.changed.append(Changed(entry, asset))
-        elif asset.state is EmbeddingState.FAILED and not retry_failed and asset.recipe == recipe:
-            plan.failed.append(asset)
-        elif asset.state is EmbeddingState.SKIPPED:
-            plan.skipped.append(asset)
-        elif asset.state is EmbeddingState.READY and asset.recipe == recipe:
-            plan.same.append(asset)
+    rows = iter(known)
+    raw, row = next(rows, _END)
+    closed = ""
+    for entry in seen:
+        key = encode_path(entry.path)
+        if isinstance(entry, Unreadable) and entry.is_folder:
+            key += "/"
+        while row is not None and raw < key:
+            yield _unseen(raw, row, closed)
+            raw, row = next(rows, _END)
+        here = None
+        if row is not None and raw == key:
+            here = row
+            raw, row = next(rows, _END)
+        if isinstance(entry, Unreadable):
+            closed = key if entry.is_folder else closed
+            yield Step(_judge_unreadable(entry, here), entry, here)
         else:
-            plan.again.append(Changed(entry, asset))
-    prefixes = tuple(folder.rstrip("/") + "/" for folder in closed)
-    for path, asset in known.items():
-        if path in present:
-            continue
-        if prefixes and path.startswith(prefixes):
-            plan.same.append(asset)
-        else:
-            plan.gone.append(asset)
-    return plan
+            yield Step(_judge(entry, here, recipe, retry_failed), entry, here)
+    while row is not None:
+        yield _unseen(raw, row, closed)
+        raw, row = next(rows, _END)
+
+
+_END: tuple[str, Any] = ("", None)
+
+
+def _unseen(raw: str, row: Any, closed: str) -> Step:
+    # Of what lies below a folder that cannot be listed nothing is known, so that it stays.
+    stays = bool(closed) and raw.startswith(closed)
+    return Step(Verdict.SAME if stays else Verdict.GONE, None, row)
+
+
+def _judge(entry: Found, row: Any, recipe: str, retry_failed: bool) -> Verdict:
+    if row is None:
+        return Verdict.NEW
+    if row.mtime_ns != entry.mtime_ns or row.size_bytes != entry.size_bytes:
+        return Verdict.CHANGED
+    state = row.state
+    if state == EmbeddingState.READY and row.recipe == recipe:
+        return Verdict.SAME
+    if state == EmbeddingState.SKIPPED:
+        return Verdict.SKIPPED
+    if state == EmbeddingState.FAILED and row.recipe == recipe and not retry_failed:
+        return Verdict.FAILED
+    return Verdict.AGAIN
+
+
+def _judge_unreadable(entry: Unreadable, row: Any) -> Verdict:
+    noted = row is not None and row.state == EmbeddingState.FAILED and row.error == entry.reason
+    return Verdict.FAILED if noted else Verdict.UNREADABLE
 
 
 def match_moves(
@@ -114,9 +133,15 @@ def match_moves(
     for asset in gone:
         if asset.content_hash is not None:
             by_hash.setdefault(asset.content_hash, []).append(asset)
+    waiting = {
+        hashed: {asset.path.rsplit("/", 1)[-1] for asset in assets} for hashed, assets in by_hash.items()
+    }
     moves: list[Move] = []
     really_new: list[Found] = []
-    for entry in new:
+    # Files that kept their name choose first, so that no other file takes their asset.
+    for entry in sorted(
+        new, key=lambda e: e.path.rsplit("/", 1)[-1] not in waiting.get(hashes.get(e.path, ""), ())
+    ):
         candidates = by_hash.get(hashes.get(entry.path, ""), [])
         if not candidates:
             really_new.append(entry)

@@ -1,34 +1,51 @@
-"""Writes what was embedded, in the order that makes a kill at any point harmless.
+"""Writes what became of files, in the order that makes a kill at any point harmless.
 
-The walk: commit PENDING rows; upsert vectors; flush; then, in one transaction, mark READY and the rows they
-replace DELETING. What is DELETING, or PENDING from a run that died, is swept: vectors first, rows after.
+The walk: commit PENDING rows; upsert vectors; flush; then, in one transaction, mark READY, mark the rows they
+replace DELETING, and take the files out of the queue. A worker whose job was taken over meanwhile, because it
+gave no sign of life, finds so in its transactions, and its vectors go again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
-from searchkit.catalog import Catalog, assets, segments, spaces
+from searchkit.catalog import Catalog, assets, jobs, segments, spaces
+from searchkit.catalog.assets import KnownAsset
 from searchkit.catalog.spaces import CollectionRef
-from searchkit.catalog.tables import EmbeddingState, SegmentState
-from searchkit.indexer.decode import Job, Opened
+from searchkit.catalog.tables import EmbeddingState
+from searchkit.indexer.decode import Failed, Job, Opened, Skipped, Unchanged
+from searchkit.indexer.scan import Unreadable
 from searchkit.indexer.writer import Writer
 from searchkit.media import Facts
 from searchkit.types import FloatArray, Modality, Sample, Space, TextSample
 
-__all__ = ["Embedded", "FileWork", "Recorder"]
+__all__ = ["Embedded", "FileWork", "Outcome", "Recorder"]
 
-_MEAN_ROWS = 4096
+_TRIES = 5
+
+Outcome: TypeAlias = Failed | Skipped | Unchanged
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class FileWork:
-    """A file on its way through the pipeline; ``asset_id`` is None until its first rows are written."""
+    """A file on its way through the pipeline.
+
+    Attributes:
+        job: the file.
+        opened: what it holds.
+        asset_id: its key, None until its first rows are written.
+        encoding: pieces that are on their way through the encoder.
+        decoded: all its pieces have come.
+        failure: why it failed, None while it did not.
+        vectors: (collection, segment) of what was written for it.
+    """
 
     job: Job
     opened: Opened
@@ -36,6 +53,7 @@ class FileWork:
     encoding: int = 0
     decoded: bool = False
     failure: str | None = None
+    vectors: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,224 +71,236 @@ class Recorder:
     """Writes to one library in one space.
 
     Args:
-        writer: the library, locked for writing.
+        writer: the library, open for writing.
         space_id: the space's key in the catalog.
         space: the space itself.
         recipe: identity of the decoding settings.
-        roots: paths and keys of the library's roots.
+        owner: whose jobs are recorded.
     """
 
     writer: Writer
     space_id: int
     space: Space
     recipe: str
-    roots: Sequence[tuple[str, int]] = ()
-    collections: dict[tuple[Modality, Modality], CollectionRef] = field(default_factory=dict)
-    touched: set[int] = field(default_factory=set)
+    owner: str = ""
+    _collections: dict[tuple[Modality, Modality], CollectionRef] = field(default_factory=dict)
+    _roots: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def catalog(self) -> Catalog:
         """The library's catalog."""
         return self.writer.library.catalog
 
-    def write(self, pieces: Sequence[Embedded], finished: Sequence[FileWork]) -> None:
-        """Record vectors, and files all of whose vectors are among these or earlier ones.
+    def write(
+        self, pieces: Sequence[Embedded], finished: Sequence[FileWork], outcomes: Sequence[Outcome] = ()
+    ) -> set[int]:
+        """Record vectors, files all of whose vectors are among these or earlier ones, and other outcomes.
+
+        Returns:
+            The keys of the jobs that are recorded now; the others were taken over by somebody else.
 
         Raises:
             DiskFull: the device is full; what was recorded before stays.
         """
+        if pieces:
+            self._write_vectors(pieces)
+        if not finished and not outcomes:
+            return set()
+        return self._settle(finished, outcomes)
+
+    def note_unreadable(self, found: Sequence[tuple[Unreadable, KnownAsset | None]]) -> None:
+        """Record what cannot be looked at; what is embedded of it stays, unless it is known to be gone."""
+        if not found:
+            return
         with self.catalog.write() as connection:
-            rows = []
-            for piece in pieces:
-                if piece.work.asset_id is None:
-                    piece.work.asset_id = self._insert_asset(connection, piece.work.job, piece.work.opened)
-                rows.append(self._row(connection, piece, piece.work.asset_id))
-            ids = segments.insert_pending(connection, rows)
+            unknown = [entry for entry, known in found if known is None]
+            # A stat that no file has: whatever is seen there next time counts as changed.
+            nothing = {"size_bytes": 0, "mtime_ns": 0}
+            keys = self._insert(
+                connection, [{"path": entry.path, **nothing, "date": _date(None, 0)} for entry in unknown]
+            )
+            assets.update_assets(connection, [{"id": known.id, **nothing} for _, known in found if known])
+            away = [known.id for entry, known in found if known and not entry.is_there]
+            segments.mark_assets_deleting(connection, away)
+            rows = [
+                self._embedding(key, EmbeddingState.FAILED, None, entry.reason)
+                for key, entry in zip(keys, unknown, strict=True)
+            ]
+            for entry, known in found:
+                if known is not None:
+                    kept = known.embedded_hash if entry.is_there and known.recipe == self.recipe else None
+                    rows.append(self._embedding(known.id, EmbeddingState.FAILED, kept, entry.reason))
+            assets.set_embeddings(connection, self.space_id, rows)
+
+    def root_of(self, connection: Connection, path: str) -> int:
+        """The key of the root that a path lies in."""
+        for again in (False, True):
+            if again or not self._roots:
+                self._roots = assets.roots(connection)
+            for root, key in self._roots:
+                if path == root or path.startswith(root.rstrip("/") + "/"):
+                    return key
+        raise RuntimeError(f"{path} lies in no root")
+
+    def _write_vectors(self, pieces: Sequence[Embedded]) -> None:
+        held, rows, ids = self._insert_pending_again(pieces)
         by_collection: dict[int, list[int]] = {}
         for position, row in enumerate(rows):
             by_collection.setdefault(row.collection_id, []).append(position)
+            held[position].work.asset_id = row.asset_id
+            held[position].work.vectors.append((row.collection_id, ids[position]))
         for collection_id, positions in by_collection.items():
             store = self.writer.store(collection_id)
-            store.upsert([ids[p] for p in positions], np.stack([pieces[p].vector for p in positions]))
+            store.upsert([ids[p] for p in positions], np.stack([held[p].vector for p in positions]))
             store.flush()
-            self.touched.add(collection_id)
-        with self.catalog.write() as connection:
-            for work in finished:
-                if work.asset_id is None:
-                    raise RuntimeError(f"{work.job.found.path} is finished without a segment")
-                assets.update_asset(connection, work.asset_id, _columns(work.job, work.opened))
-                segments.mark_ready(connection, work.asset_id, self.space_id)
-                assets.set_embedding(
-                    connection,
-                    work.asset_id,
-                    self.space_id,
-                    state=EmbeddingState.READY,
-                    content_hash=work.opened.content_hash,
-                    recipe=self.recipe,
-                )
+            self.writer.touched.add(collection_id)
 
-    def fail(self, job: Job, asset_id: int | None, reason: str) -> None:
-        """Record that a file cannot be read; segments of its older content stay."""
+    def _insert_pending_again(
+        self, pieces: Sequence[Embedded]
+    ) -> tuple[list[Embedded], list[segments.NewSegment], list[int]]:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return self._insert_pending(pieces)
+            except BaseException as error:
+                self._collections.clear()  # one that was made in this transaction is not there
+                # Another worker has just made the same collection, or the same asset for another model.
+                if not isinstance(error, IntegrityError) or attempt == _TRIES:
+                    raise
+        raise AssertionError
+
+    def _insert_pending(
+        self, pieces: Sequence[Embedded]
+    ) -> tuple[list[Embedded], list[segments.NewSegment], list[int]]:
         with self.catalog.write() as connection:
-            key = asset_id if asset_id is not None else job.asset_id
-            stat = {"size_bytes": job.found.size_bytes, "mtime_ns": job.found.mtime_ns}
-            embedded_hash = None
-            if key is None:
-                key = self._insert(connection, job, {**stat, "date": _date(None, job.found.mtime_ns)})
-            else:
-                assets.update_asset(connection, key, stat)
-                segments.mark_asset_deleting(connection, key, self.space_id, only_pending=True)
-                embedded_hash = assets.embedded_hash(connection, key, self.space_id, self.recipe)
-            assets.set_embedding(
-                connection,
-                key,
-                self.space_id,
-                state=EmbeddingState.FAILED,
-                content_hash=embedded_hash,
-                recipe=self.recipe,
-                error=reason,
+            mine = jobs.held_jobs(connection, sorted({piece.work.job.id for piece in pieces}), self.owner)
+            held = [piece for piece in pieces if piece.work.job.id in mine]
+            fresh = {id(piece.work): piece.work for piece in held if piece.work.asset_id is None}
+            keys = self._asset_keys(connection, list(fresh.values()))
+            rows = [
+                self._row(connection, piece, keys.get(id(piece.work)) or piece.work.asset_id or 0)
+                for piece in held
+            ]
+            return held, rows, segments.insert_pending(connection, rows)
+
+    def _asset_keys(self, connection: Connection, works: Sequence[FileWork]) -> dict[int, int]:
+        """The assets' keys by the works' identities; unknown files become assets."""
+        unknown = [work for work in works if work.job.asset_id is None]
+        known = assets.ids_of(connection, [work.job.found.path for work in unknown])
+        fresh = [work for work in unknown if work.job.found.path not in known]
+        rows = [{"path": work.job.found.path, **_columns(work.job, work.opened)} for work in fresh]
+        keys = {id(work): work.job.asset_id or known.get(work.job.found.path, 0) for work in works}
+        keys.update(zip(map(id, fresh), self._insert(connection, rows), strict=True))
+        return keys
+
+    def _settle(self, finished: Sequence[FileWork], outcomes: Sequence[Outcome]) -> set[int]:
+        with self.catalog.write() as connection:
+            ids = [work.job.id for work in finished] + [outcome.job.id for outcome in outcomes]
+            mine = jobs.finish_jobs(connection, ids, self.owner)
+            done = [work for work in finished if work.job.id in mine]
+            ready = [work.asset_id for work in done if work.asset_id is not None]
+            assets.update_assets(
+                connection, [{"id": work.asset_id, **_columns(work.job, work.opened)} for work in done]
             )
+            segments.mark_assets_ready(connection, ready, self.space_id)
+            rows = [
+                self._embedding(work.asset_id, EmbeddingState.READY, work.opened.content_hash)
+                for work in done
+            ]
+            others = [outcome for outcome in outcomes if outcome.job.id in mine]
+            rows += self._touch(connection, [o.job for o in others if isinstance(o, Unchanged)])
+            rows += self._skip(connection, [o.job for o in others if isinstance(o, Skipped)])
+            rows += self._fail(connection, [o for o in others if isinstance(o, Failed)])
+            assets.set_embeddings(connection, self.space_id, rows)
+        lost = [vector for work in finished if work.job.id not in mine for vector in work.vectors]
+        for collection_id, segment_id in lost:
+            self.writer.store(collection_id).delete([segment_id])
+        return mine
 
-    def skip(self, job: Job) -> None:
-        """Record that a file is not media; segments of what it was before go."""
-        with self.catalog.write() as connection:
-            values = {
-                "size_bytes": job.found.size_bytes,
-                "mtime_ns": job.found.mtime_ns,
-                "content_hash": None,
-                "date": _date(None, job.found.mtime_ns),
-                "modality": None,
-                "mime": None,
-            }
-            if job.asset_id is None:
-                key = self._insert(connection, job, values)
-            else:
-                key = job.asset_id
-                assets.update_asset(connection, key, values)
-                segments.mark_asset_deleting(connection, key, self.space_id)
-            assets.set_embedding(
-                connection,
-                key,
-                self.space_id,
-                state=EmbeddingState.SKIPPED,
-                content_hash=None,
-                recipe=self.recipe,
-            )
+    def _touch(self, connection: Connection, known: Sequence[Job]) -> list[dict[str, Any]]:
+        """Files with a new stat whose content is the one that is embedded."""
+        assets.update_assets(connection, [{"id": job.asset_id, **_stat(job)} for job in known])
+        return [self._embedding(job.asset_id, EmbeddingState.READY, job.embedded_hash) for job in known]
 
-    def touch(self, job: Job) -> None:
-        """Record a known file's new stat; its content is the one that is embedded."""
-        if job.asset_id is None:
-            raise RuntimeError(f"{job.found.path} is not known")
-        with self.catalog.write() as connection:
-            assets.touch_asset(
-                connection, job.asset_id, size_bytes=job.found.size_bytes, mtime_ns=job.found.mtime_ns
-            )
-            assets.set_embedding(
-                connection,
-                job.asset_id,
-                self.space_id,
-                state=EmbeddingState.READY,
-                content_hash=job.embedded_hash,
-                recipe=self.recipe,
-            )
+    def _skip(self, connection: Connection, skipped: Sequence[Job]) -> list[dict[str, Any]]:
+        """Files that are not media; segments of what they were before go."""
+        nothing = {"content_hash": None, "modality": None, "mime": None}
+        keys = self._upsert(connection, skipped, nothing)
+        segments.mark_assets_deleting(connection, keys, self.space_id)
+        return [self._embedding(key, EmbeddingState.SKIPPED, None) for key in keys]
 
-    def sweep(self, *, stale_pending: bool = False) -> int:
-        """Delete vectors and rows that no search may find; returns how many.
+    def _fail(self, connection: Connection, failed: Sequence[Failed]) -> list[dict[str, Any]]:
+        """Files that cannot be read; segments of their older content stay."""
+        keys = self._upsert(connection, [failure.job for failure in failed], {})
+        segments.mark_assets_deleting(connection, keys, self.space_id, only_pending=True)
+        return [
+            self._embedding(key, EmbeddingState.FAILED, failure.job.embedded_hash, failure.reason)
+            for key, failure in zip(keys, failed, strict=True)
+        ]
 
-        Args:
-            stale_pending: also PENDING rows: right before a run begins, when they are a dead run's.
-        """
-        swept = 0
-        states = [SegmentState.DELETING, *([SegmentState.PENDING] if stale_pending else [])]
-        for state in states:
-            while True:
-                with self.catalog.read() as connection:
-                    part = segments.unsettled(connection, state)
-                if not part:
-                    break
-                by_collection: dict[int, list[int]] = {}
-                for segment_id, collection_id in part:
-                    by_collection.setdefault(collection_id, []).append(segment_id)
-                for collection_id, ids in by_collection.items():
-                    store = self.writer.store(collection_id)
-                    store.delete(ids)
-                    store.flush()
-                    self.touched.add(collection_id)
-                with self.catalog.write() as connection:
-                    segments.delete_segments(connection, (segment_id for segment_id, _ in part))
-                swept += len(part)
-        return swept
+    def _upsert(self, connection: Connection, found: Sequence[Job], values: Mapping[str, Any]) -> list[int]:
+        """Assets of files of which there is nothing but a stat to tell; their keys, in order."""
+        known = assets.ids_of(connection, [job.found.path for job in found])
+        fresh = [job for job in found if job.found.path not in known]
+        assets.update_assets(
+            connection,
+            [
+                {"id": known[job.found.path], **_stat(job), **values}
+                for job in found
+                if job.found.path in known
+            ],
+        )
+        dated = [
+            {"path": job.found.path, "date": _date(None, job.found.mtime_ns), **_stat(job)} for job in fresh
+        ]
+        inserted = self._insert(connection, dated)
+        known.update(zip((job.found.path for job in fresh), inserted, strict=True))
+        return [known[job.found.path] for job in found]
 
-    def forget(self, asset_ids: Iterable[int]) -> None:
-        """Take assets out of all searches, delete their vectors, then the assets themselves."""
-        ids = list(asset_ids)
-        if not ids:
-            return
-        with self.catalog.write() as connection:
-            for asset_id in ids:
-                segments.mark_asset_deleting(connection, asset_id)
-        self.sweep()
-        with self.catalog.write() as connection:
-            assets.delete_assets(connection, ids)
+    def _insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        return assets.insert_assets(
+            connection, [{"root_id": self.root_of(connection, row["path"]), **row} for row in rows]
+        )
 
-    def refresh_means(self) -> None:
-        """Keep the mean vector of each collection that changed, from up to some thousand of its rows."""
-        for collection_id in sorted(self.touched):
-            store = self.writer.store(collection_id)
-            ids = store.ids()
-            if len(ids) == 0:
-                continue
-            if len(ids) > _MEAN_ROWS:
-                ids = np.sort(np.random.default_rng(0).choice(ids, _MEAN_ROWS, replace=False))
-            mean = store.fetch(ids).mean(axis=0, dtype=np.float64).astype(np.float32)
-            with self.catalog.write() as connection:
-                spaces.set_mean(connection, collection_id, mean, len(ids))
-        self.touched.clear()
+    def _embedding(
+        self, asset_id: int | None, state: EmbeddingState, content_hash: str | None, error: str | None = None
+    ) -> dict[str, Any]:
+        return {
+            "asset_id": asset_id,
+            "state": state.value,
+            "content_hash": content_hash,
+            "recipe": self.recipe,
+            "error": error,
+        }
 
-    def _row(self, connection: Any, piece: Embedded, asset_id: int) -> segments.NewSegment:
+    def _row(self, connection: Connection, piece: Embedded, asset_id: int) -> segments.NewSegment:
         sample = piece.sample
         span = sample.span
-        collection = self._collection(connection, piece.work.opened.media_type.modality, sample.modality)
+        modality = piece.work.opened.media_type.modality
+        key = (modality, sample.modality)
+        if key not in self._collections:
+            self._collections[key] = spaces.ensure_collection(
+                connection, self.space_id, self.space, modality, sample.modality
+            )
         return segments.NewSegment(
             asset_id=asset_id,
-            collection_id=collection.id,
+            collection_id=self._collections[key].id,
             ordinal=piece.ordinal,
             start_s=span.start_s if span else None,
             end_s=span.end_s if span else None,
             text=sample.text if isinstance(sample, TextSample) else None,
         )
 
-    def _insert_asset(self, connection: Any, job: Job, opened: Opened) -> int:
-        if job.asset_id is not None:
-            return job.asset_id
-        return self._insert(connection, job, _columns(job, opened))
 
-    def _insert(self, connection: Any, job: Job, values: Mapping[str, Any]) -> int:
-        root_id = self.root_of(job.found.path)
-        return assets.insert_asset(connection, root_id=root_id, path=job.found.path, values=values)
-
-    def _collection(self, connection: Any, modality: Modality, encoded_as: Modality) -> CollectionRef:
-        key = (modality, encoded_as)
-        if key not in self.collections:
-            self.collections[key] = spaces.ensure_collection(
-                connection, self.space_id, self.space, modality, encoded_as
-            )
-        return self.collections[key]
-
-    def root_of(self, path: str) -> int:
-        """The key of the root that a path lies in."""
-        return next(
-            key for root, key in self.roots if path == root or path.startswith(root.rstrip("/") + "/")
-        )
+def _stat(job: Job) -> dict[str, Any]:
+    return {"size_bytes": job.found.size_bytes, "mtime_ns": job.found.mtime_ns}
 
 
 def _columns(job: Job, opened: Opened) -> dict[str, Any]:
     facts: Facts = opened.facts
     return {
+        **_stat(job),
         "modality": opened.media_type.modality.value,
         "mime": opened.media_type.mime,
-        "size_bytes": job.found.size_bytes,
-        "mtime_ns": job.found.mtime_ns,
         "content_hash": opened.content_hash,
         "date": _date(facts.taken_at, job.found.mtime_ns),
         "width_px": facts.width_px,
@@ -288,4 +318,7 @@ def _date(taken_at: str | None, mtime_ns: int) -> str:
     """When it was taken, else written: ISO 8601 without a zone, so that text order is time order."""
     if taken_at:
         return taken_at[:19]
-    return datetime.fromtimestamp(mtime_ns / 1e9, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        return datetime.fromtimestamp(mtime_ns / 1e9, tz=UTC).isoformat(timespec="seconds")[:19]
+    except (OverflowError, ValueError, OSError):  # a file system may hold years that a calendar does not
+        return "9999-12-31T23:59:59" if mtime_ns > 0 else "0001-01-01T00:00:00"

@@ -1,4 +1,4 @@
-"""One run of the indexer: scan, plan, decode, encode, record, sweep."""
+"""One run of the indexer: plan, decode, encode, record, sweep."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from searchkit.catalog import assets, runs, spaces
-from searchkit.catalog.tables import RunState
-from searchkit.errors import DecodeError, LibraryError, SearchkitError, UsageError
-from searchkit.indexer.decode import Job
-from searchkit.indexer.hashing import content_hash
+from searchkit import media
+from searchkit.catalog import assets, jobs, runs, spaces
+from searchkit.catalog.jobs import ClaimedJob
+from searchkit.catalog.tables import EmbeddingState, RunState
+from searchkit.errors import SearchkitError, UsageError
+from searchkit.indexer.claims import Claims
+from searchkit.indexer.decode import Decoder, Job
 from searchkit.indexer.pipeline import Pipeline
-from searchkit.indexer.plan import Move, Plan, make_plan, match_moves
+from searchkit.indexer.planner import Plan, PlanOptions, Scope, plan_scopes
 from searchkit.indexer.progress import NO_PROGRESS, Progress
 from searchkit.indexer.record import Recorder
 from searchkit.indexer.report import FileFailure, IndexReport
-from searchkit.indexer.scan import Scan, scan
+from searchkit.indexer.rules import make_rules, passed_over
+from searchkit.indexer.scan import Found, outermost
+from searchkit.indexer.sweep import forget, refresh_means, sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
 
-__all__ = ["index", "remove"]
+__all__ = ["index", "open_decoder", "remove"]
+
+_NO_SPACE = -1
+_WAIT_S = 1.0
 
 
 def index(
@@ -34,7 +41,9 @@ def index(
     retry_failed: bool = False,
     allow_empty: bool = False,
     dry_run: bool = False,
+    exclude: Sequence[str] = (),
     stop: threading.Event | None = None,
+    decoder: Decoder | None = None,
 ) -> IndexReport:
     """Bring a library in line with files and folders.
 
@@ -48,7 +57,9 @@ def index(
         retry_failed: try files again that failed earlier and did not change.
         allow_empty: a folder without files means that its files were deleted, not that a disk is missing.
         dry_run: only say what would be done: ``changed`` then counts files that look different.
+        exclude: patterns of files to pass over, besides the library's own and ``.searchkitignore`` files.
         stop: set it to end the run after the batch in hand.
+        decoder: what decodes, when the caller has one open; None opens what the settings say.
 
     Raises:
         UsageError: a path does not exist, or there is nothing in it that could be indexed.
@@ -56,66 +67,198 @@ def index(
         LibraryError: a folder that held indexed files is empty now, and ``allow_empty`` is not set.
         DiskFull: no space is left.
     """
-    started = time.monotonic()
-    with Writer(library) as writer:
-        scopes = _scopes(library, paths)
-        report = IndexReport(library=library.folder, space=str(library.space))
-        recipe = library.decode_settings.fingerprint
-        progress.stage("scan", None)
-        seen = scan(scopes, skip=[library.folder])
-        with library.catalog.write() as connection:
-            space_id = spaces.ensure_space(connection, library.space)
-            known = assets.known_assets(connection, space_id, scopes)
-        _refuse_empty(scopes, seen, known.keys(), allow_empty)
-        plan = make_plan(seen.found, known, recipe=recipe, closed=seen.closed, retry_failed=retry_failed)
-        moves = _match_moves(plan, progress)
-        report.moved, report.gone, report.same = len(moves), len(plan.gone), len(plan.same)
-        report.skipped = len(plan.skipped)
-        report.errors += [FileFailure(entry.path, entry.reason) for entry in seen.unreadable]
-        report.errors += [FileFailure(asset.path, asset.error or "") for asset in plan.failed]
-        report.failed = len(report.errors)
-        if dry_run:
-            report.new, report.changed = len(plan.new), len(plan.changed) + len(plan.again)
-            report.seconds = time.monotonic() - started
-            return report
-        with library.catalog.write() as connection:
-            for scope in scopes:
-                assets.ensure_root(connection, scope)
-            roots = assets.roots(connection)
-            run_id = runs.start_run(connection, space_id, scopes)
-        recorder = Recorder(writer, space_id, library.space, recipe, roots)
-        try:
-            recorder.sweep(stale_pending=True)
-            with library.catalog.write() as connection:
-                for move in moves:
-                    root_id = recorder.root_of(move.found.path)
-                    assets.move_asset(
-                        connection,
-                        move.known.id,
-                        root_id=root_id,
-                        path=move.found.path,
-                        mtime_ns=move.found.mtime_ns,
-                    )
-            jobs = _jobs(plan, recipe)
-            recorder.forget(asset.id for asset in plan.gone)
-            Pipeline(library, recorder, report, progress, stop or threading.Event()).run(jobs)
-            progress.stage("clean", None)
-            recorder.sweep()
-            recorder.refresh_means()
-        except BaseException as error:
-            _end(library, run_id, report, started, RunState.FAILED, str(error) or type(error).__name__)
-            raise
-        state = RunState.INTERRUPTED if report.interrupted else RunState.DONE
-        _end(library, run_id, report, started, state)
-    if report.skipped and not any(
-        (report.new, report.changed, report.moved, report.gone, report.same, report.failed)
-    ):
+    patterns = (*library.settings.exclude, *exclude)
+    scopes = _scopes(library, paths, patterns, allow_empty)
+    options = PlanOptions(library.decode_settings.fingerprint, retry_failed, patterns, dry_run)
+    run = _Run(library, scopes, options, progress, stop or threading.Event(), decoder)
+    report = run.rehearse() if dry_run else run.perform()
+    if report.skipped and not dry_run and not any(report.counts()[name] for name in _SOMETHING):
         raise UsageError(
-            f"no photos, sounds, videos or texts in {', '.join(scopes)}: "
+            f"no photos, sounds, videos or texts in {', '.join(scope.path for scope in scopes)}: "
             f"{report.skipped} other files were passed over",
             hint="searchkit index FOLDER_WITH_MEDIA",
         )
     return report
+
+
+_SOMETHING = ("new", "changed", "moved", "gone", "same", "failed")
+
+
+class _Run:
+    def __init__(
+        self,
+        library: Library,
+        scopes: Sequence[Scope],
+        options: PlanOptions,
+        progress: Progress,
+        stop: threading.Event,
+        decoder: Decoder | None,
+    ) -> None:
+        self._library = library
+        self._scopes = scopes
+        self._options = options
+        self._progress = progress
+        self._stop = stop
+        self._decoder = decoder
+        self._started = time.monotonic()
+        self._report = IndexReport(library=library.folder, space=str(library.space))
+
+    def rehearse(self) -> IndexReport:
+        """Only say what would be done; takes no lock and writes nothing."""
+        with self._library.catalog.read() as connection:
+            space_id = spaces.find_space(connection, self._library.space)
+        plan = self._plan(_NO_SPACE if space_id is None else space_id)
+        report = self._report
+        report.plan = plan.files
+        report.new = sum(file.action == "new" for file in plan.files)
+        report.changed = plan.jobs - report.new
+        report.errors += [FileFailure(entry.path, entry.reason) for entry, _ in plan.unreadable]
+        report.failed = len(report.errors)
+        report.seconds = time.monotonic() - self._started
+        return report
+
+    def perform(self) -> IndexReport:
+        """Plan and work, with the library open for writing and the run noted in its history."""
+        library, report = self._library, self._report
+        with Writer(library) as writer:
+            with library.catalog.write() as connection:
+                space_id = spaces.ensure_space(connection, library.space)
+                if not library.is_shared:
+                    jobs.clear_jobs(connection)
+                roots = [scope.path for scope in self._scopes]
+                run_id = runs.start_run(connection, space_id, roots, alone=not library.is_shared)
+            try:
+                if not library.is_shared:
+                    sweep(writer, stale_pending=True)
+                self._plan_and_work(writer, space_id, run_id)
+                if writer.touched:
+                    self._progress.stage("clean", None)
+                    started_s = time.monotonic()
+                    sweep(writer)
+                    refresh_means(writer)
+                    report.stages.add("clean", time.monotonic() - started_s)
+                if report.interrupted:
+                    with library.catalog.read() as connection:
+                        report.remaining = jobs.count_jobs(connection, space_id)
+            except BaseException as error:
+                self._end(run_id, RunState.FAILED, str(error) or type(error).__name__)
+                raise
+            self._end(run_id, RunState.INTERRUPTED if report.interrupted else RunState.DONE)
+        return report
+
+    def _plan_and_work(self, writer: Writer, space_id: int, run_id: int) -> None:
+        recorder = Recorder(writer, space_id, self._library.space, self._options.recipe)
+        while True:
+            with self._library.catalog.planning() as mine:
+                if mine:
+                    self._apply(self._plan(space_id), writer, recorder, space_id)
+                    break
+            # Another machine is looking through its folders: meanwhile, help with what it has found.
+            self._work(recorder, space_id, run_id, wait=False)
+            if self._stop.wait(_WAIT_S):
+                break
+        self._work(recorder, space_id, run_id, wait=True)
+        self._report.interrupted = self._report.interrupted or self._stop.is_set()
+
+    def _plan(self, space_id: int) -> Plan:
+        library, report = self._library, self._report
+        if library.is_shared and not self._options.dry_run:
+            with library.catalog.write() as connection:
+                jobs.clear_jobs(connection, space_id, [scope.path for scope in self._scopes])
+        self._progress.stage("scan", None)
+        started_s = time.monotonic()
+        plan = plan_scopes(library, space_id, self._scopes, self._options, self._progress, self._stop)
+        report.stages.add("scan", time.monotonic() - started_s, plan.jobs + plan.same)
+        report.moved, report.gone = len(plan.moves), len(plan.gone)
+        report.same, report.skipped = plan.same, plan.skipped
+        report.errors += plan.failed
+        report.failed = len(report.errors)
+        return plan
+
+    def _apply(self, plan: Plan, writer: Writer, recorder: Recorder, space_id: int) -> None:
+        """Do what a plan says of files that need not be decoded."""
+        with self._library.catalog.write() as connection:
+            for scope in self._scopes:
+                assets.ensure_root(connection, scope.root)
+            jobs.drop_jobs(connection, space_id, [move.found.path for move in plan.moves])
+            for move in plan.moves:
+                assets.move_asset(
+                    connection,
+                    move.known.id,
+                    root_id=recorder.root_of(connection, move.found.path),
+                    path=move.found.path,
+                    mtime_ns=move.found.mtime_ns,
+                )
+        recorder.note_unreadable(plan.unreadable)
+        self._report.errors += [FileFailure(entry.path, entry.reason) for entry, _ in plan.unreadable]
+        self._report.failed = len(self._report.errors)
+        forget(writer, (asset.id for asset in plan.gone))
+
+    def _work(self, recorder: Recorder, space_id: int, run_id: int, *, wait: bool) -> None:
+        library = self._library
+        with library.catalog.read() as connection:
+            waiting = jobs.count_jobs(connection, space_id)
+        if not waiting or self._stop.is_set():
+            return
+        self._progress.stage("decode", waiting)
+        self._progress.stage("embed", waiting)
+        claims = Claims(
+            library.catalog,
+            space_id,
+            self._stop,
+            shared=library.is_shared,
+            wait=wait,
+            run_id=run_id,
+            lease_s=library.settings.lease_s,
+        )
+        recorder.owner = claims.owner
+        with claims, open_decoder(library, self._decoder) as decoder:
+            pipeline = Pipeline(library, decoder, recorder, self._report, self._progress, self._stop)
+            pipeline.run(_job(claimed, self._options.recipe) for claimed in claims)
+
+    def _end(self, run_id: int, state: RunState, error: str | None = None) -> None:
+        report = self._report
+        report.seconds = time.monotonic() - self._started
+        counts = {
+            **report.counts(),
+            "remaining": report.remaining,
+            "seconds": round(report.seconds, 3),
+            "stages": report.stages.to_dict(),
+        }
+        try:
+            with self._library.catalog.write() as connection:
+                runs.end_run(connection, run_id, state, counts, error)
+        except SearchkitError:
+            if error is None:
+                raise
+
+
+@contextlib.contextmanager
+def open_decoder(library: Library, given: Decoder | None = None) -> Iterator[Decoder]:
+    """What decodes for a library, as its settings say; one that is given is left open."""
+    settings = library.settings
+    if given is not None:
+        yield given
+    elif settings.decoder == "threads":
+        yield media
+    else:
+        from searchkit.media.isolate import DecoderPool
+
+        memory_bytes = settings.decode_memory_mb << 20
+        with DecoderPool(
+            settings.jobs or None, timeout_s=settings.decode_timeout_s, max_memory_bytes=memory_bytes
+        ) as pool:
+            yield pool
+
+
+def _job(claimed: ClaimedJob, recipe: str) -> Job:
+    known = claimed.known
+    found = Found(claimed.path, claimed.size_bytes, claimed.mtime_ns)
+    if known is None:
+        return Job(found, claimed.id, is_new=True)
+    embedded = known.embedded_hash if known.recipe == recipe else None
+    never = known.state in (None, EmbeddingState.FAILED) and embedded is None
+    return Job(found, claimed.id, known.id, embedded, is_new=never)
 
 
 def remove(library: Library, paths: Sequence[str | Path]) -> int:
@@ -135,92 +278,35 @@ def remove(library: Library, paths: Sequence[str | Path]) -> int:
                         f"the library holds nothing at {path}", hint="`searchkit status` lists its folders"
                     )
                 doomed.update(found)
-        recorder = Recorder(writer, 0, library.space, "")
-        recorder.forget(sorted(doomed))
+        forget(writer, sorted(doomed))
         with library.catalog.write() as connection:
             assets.delete_empty_roots(connection)
-        recorder.refresh_means()
+        refresh_means(writer)
     return len(doomed)
 
 
-def _end(
-    library: Library,
-    run_id: int,
-    report: IndexReport,
-    started: float,
-    state: RunState,
-    error: str | None = None,
-) -> None:
-    report.seconds = time.monotonic() - started
-    try:
-        with library.catalog.write() as connection:
-            counts = {**report.counts(), "seconds": round(report.seconds, 3)}
-            runs.end_run(connection, run_id, state, counts, error)
-    except SearchkitError:
-        if error is None:
-            raise
-
-
-def _scopes(library: Library, paths: Sequence[str | Path]) -> list[str]:
-    """The paths as absolute text, without those that lie within others."""
-    if not paths:
-        with library.catalog.read() as connection:
-            chosen = [path for path, _ in assets.roots(connection)]
-        if not chosen:
-            raise UsageError("there is nothing to index", hint="searchkit index FOLDER")
-    else:
-        chosen = [os.path.abspath(Path(path).expanduser()) for path in paths]  # noqa: PTH100 - resolves "..", not links
-    for path in chosen:
-        if not Path(path).exists():
+def _scopes(
+    library: Library, paths: Sequence[str | Path], exclude: Sequence[str], allow_empty: bool
+) -> list[Scope]:
+    """The paths as absolute text, without those that lie within others, each with its root."""
+    with library.catalog.read() as connection:
+        roots = [path for path, _ in assets.roots(connection)]
+    if not paths and not roots:
+        raise UsageError("there is nothing to index", hint="searchkit index FOLDER")
+    chosen = [os.path.abspath(Path(path).expanduser()) for path in paths] or roots  # noqa: PTH100 - keeps links
+    scopes: list[Scope] = []
+    for path in outermost(chosen):
+        if not os.path.lexists(path):
             raise UsageError(
                 f"no such file or folder: {path}",
                 hint="check the name; if a disk is not mounted, mount it; "
                 f"to forget what was indexed there: searchkit remove '{path}'",
             )
-    chosen = sorted(set(chosen))
-    return [
-        path
-        for path in chosen
-        if not any(path != other and path.startswith(other.rstrip("/") + "/") for other in chosen)
-    ]
-
-
-def _refuse_empty(scopes: Sequence[str], seen: Scan, known: Iterable[str], allow_empty: bool) -> None:
-    for scope in scopes:
-        prefix = scope.rstrip("/") + "/"
-        if any(entry.path == scope or entry.path.startswith(prefix) for entry in seen.found):
-            continue
-        had = sum(1 for path in known if path == scope or path.startswith(prefix))
-        if had and not allow_empty:
-            raise LibraryError(
-                f"{scope} is empty, but {had} of its files are in the library; is a disk not mounted?",
-                hint=f"mount it and run again, or, if they are really gone: "
-                f"searchkit index '{scope}' --allow-empty",
+        root = next((r for r in roots if path == r or path.startswith(r.rstrip("/") + "/")), path)
+        if root != path and passed_over(root, path, make_rules(root, str(Path(path).parent), exclude)):
+            raise UsageError(
+                f"{path} is passed over: it is hidden, or a .searchkitignore or --exclude names it",
+                hint=f"see the .searchkitignore files at and below {root}",
             )
-        if not had and not seen.unreadable:
-            raise UsageError(f"{scope} holds no files", hint="searchkit index FOLDER_WITH_MEDIA")
-
-
-def _match_moves(plan: Plan, progress: Progress) -> list[Move]:
-    """Take assets that only lie elsewhere now out of the plan; only new files of a fitting size are read."""
-    sizes = {asset.size_bytes for asset in plan.gone if asset.content_hash is not None}
-    candidates = [entry for entry in plan.new if entry.size_bytes in sizes]
-    if not candidates:
-        return []
-    progress.stage("hash", len(candidates))
-    hashes: dict[str, str] = {}
-    for entry in candidates:
-        with contextlib.suppress(DecodeError):  # the decoder will say why it cannot be read
-            hashes[entry.path] = content_hash(entry.path)
-        progress.advance()
-    moves, plan.gone, plan.new = match_moves(plan.gone, plan.new, hashes)
-    return moves
-
-
-def _jobs(plan: Plan, recipe: str) -> list[Job]:
-    jobs = [Job(found, is_new=True) for found in plan.new]
-    for entry in (*plan.changed, *plan.again):
-        known = entry.known
-        embedded = known.embedded_hash if known.recipe == recipe else None
-        jobs.append(Job(entry.found, known.id, embedded, is_new=known.state is None))
-    return jobs
+        scopes.append(Scope(path, root, may_be_gone=allow_empty))
+    return scopes

@@ -1,19 +1,25 @@
-"""Walks folders and looks at the files' stat only; it opens no file and knows no catalog."""
+"""Walks folders and looks at the files' stat only; it opens no media file and knows no catalog."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-__all__ = ["Found", "Scan", "Unreadable", "scan"]
+from searchkit.catalog.types import encode_path
+from searchkit.errors import UsageError
+from searchkit.indexer.rules import IGNORE_FILE, Rules, is_hidden, make_rules, passed_over
 
-_SYSTEM_NAMES = frozenset({"Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information", "@eaDir"})
+__all__ = ["Found", "Seen", "Unreadable", "outermost", "walk"]
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """A regular file."""
 
@@ -24,88 +30,140 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file or folder that cannot be looked at, or is not a regular file."""
+    """A file or folder that cannot be looked at, or is not a regular file.
+
+    Attributes:
+        path: where.
+        reason: why, for a person.
+        is_folder: it could not be listed; nothing is known of what lies below it.
+        is_there: it, or what lies below it, may be as it was; only the look at it failed.
+    """
 
     path: str
     reason: str
+    is_folder: bool = False
+    is_there: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What a walk saw, in the order of the walk.
-
-    Attributes:
-        found: regular files.
-        unreadable: what could not be looked at.
-        closed: folders that could not be listed; nothing is known of what lies below them.
-    """
-
-    found: list[Found]
-    unreadable: list[Unreadable]
-    closed: list[str]
+Seen: TypeAlias = Found | Unreadable
 
 
-def scan(paths: Sequence[str], *, skip: Sequence[Path] = ()) -> Scan:
-    """Walk files and folders.
+def outermost(paths: Sequence[str]) -> list[str]:
+    """The paths in order, without those that lie within others."""
+    chosen = sorted(set(paths), key=encode_path)
+    return [
+        path
+        for path in chosen
+        if not any(path != other and path.startswith(other.rstrip("/") + "/") for other in chosen)
+    ]
 
-    Hidden files, system files and the folders of ``skip`` are passed over. Links to files are followed, links
-    to folders are not (they could loop). A file that is reached twice is listed once.
+
+def walk(
+    path: str, *, root: str | None = None, exclude: Sequence[str] = (), skip: Collection[str] = ()
+) -> Iterator[Seen]:
+    """Walk a file or folder, in the order in which a catalog lists paths.
+
+    Hidden files, system files, and what patterns exclude are passed over. Links to files are followed, links
+    to folders are not (they could loop). A path that does not exist gives nothing.
 
     Args:
-        paths: absolute paths of files or folders.
+        path: the absolute path of a file or folder.
+        root: the folder at or above ``path`` whose ignore files and ``exclude`` hold; None for ``path``.
+        exclude: patterns as in a ``.searchkitignore`` at the root.
         skip: folders that are passed over, such as the library's own.
+
+    Raises:
+        UsageError: a pattern of ``exclude`` is none.
     """
-    result = Scan([], [], [])
-    skipped = {str(path) for path in skip}
-    seen: set[str] = set()
-    for path in paths:
-        for entry in _walk(path, skipped, result):
-            if entry.path not in seen:
-                seen.add(entry.path)
-                result.found.append(entry)
-    return result
-
-
-def _walk(path: str, skipped: set[str], result: Scan) -> Iterator[Found]:
     try:
         status = os.stat(path)  # noqa: PTH116 - os.scandir's DirEntry and this share one path type: str
     except OSError as error:
-        result.unreadable.append(Unreadable(path, _reason(error)))
+        if error.errno not in _GONE or os.path.lexists(path):
+            yield _unreadable(path, error, is_folder=False)
         return
-    if not stat.S_ISDIR(status.st_mode):
-        yield from _regular(path, status, result)
-        return
-    stack = [path]
-    while stack:
-        folder = stack.pop()
+    base = root or (path if stat.S_ISDIR(status.st_mode) else os.path.dirname(path))  # noqa: PTH120
+    rules = make_rules(base, base, exclude)
+    if path.rstrip("/") != base.rstrip("/"):
+        parent = os.path.dirname(path)  # noqa: PTH120
+        rules = make_rules(base, parent, exclude)
         try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:
-            result.unreadable.append(Unreadable(folder, _reason(error)))
-            result.closed.append(folder)
+            rules = rules.below(parent, has_file=Path(parent, IGNORE_FILE).is_file())
+        except UsageError as error:
+            yield Unreadable(os.path.join(parent, IGNORE_FILE), error.message)  # noqa: PTH118
+        if root is not None and passed_over(base, path, rules):
+            return
+    if stat.S_ISDIR(status.st_mode):
+        yield from _folder(path, rules, skip)
+    else:
+        yield _file(path, status)
+
+
+def _folder(top: str, rules: Rules, skip: Collection[str]) -> Iterator[Seen]:
+    """What lies below a folder; an explicit stack, since folders may be nested deeper than calls may."""
+    stack: list[tuple[Iterator[os.DirEntry[str]], Rules]] = []
+    folder: str | None = top
+    while folder is not None or stack:
+        if folder is not None:
+            try:
+                entries, has_file = _listed(folder)
+            except OSError as error:
+                yield _unreadable(folder, error, is_folder=True)
+            else:
+                try:
+                    rules = rules.below(folder, has_file=has_file)
+                except UsageError as error:
+                    yield Unreadable(os.path.join(folder, IGNORE_FILE), error.message)  # noqa: PTH118
+                stack.append((iter(entries), rules))
+            folder = None
             continue
-        folders: list[str] = []
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name in _SYSTEM_NAMES:
+        entries_left, rules = stack[-1]
+        for entry in entries_left:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if rules.ignores(entry.path, is_folder=is_folder):
+                continue
+            if is_folder:
+                if entry.path not in skip:
+                    folder = entry.path
+                    break
                 continue
             try:
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.path not in skipped:
-                        folders.append(entry.path)
-                elif not (entry.is_symlink() and entry.is_dir()):
-                    yield from _regular(entry.path, entry.stat(), result)
+                status = entry.stat()
             except OSError as error:
-                result.unreadable.append(Unreadable(entry.path, _reason(error)))
-        stack.extend(reversed(folders))
+                yield _unreadable(entry.path, error, is_folder=False)
+                continue
+            if not stat.S_ISDIR(status.st_mode):
+                yield _file(entry.path, status)
+        else:
+            stack.pop()
 
 
-def _regular(path: str, status: os.stat_result, result: Scan) -> Iterator[Found]:
+def _listed(folder: str) -> tuple[list[os.DirEntry[str]], bool]:
+    """A folder's entries in the order of a catalog, and whether an ignore file is among them."""
+    keyed: list[tuple[str, os.DirEntry[str]]] = []
+    has_file = False
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            name = entry.name
+            if is_hidden(name):
+                has_file = has_file or name == IGNORE_FILE
+                continue
+            # What lies in a folder has its name and a slash in front.
+            end = "/" if entry.is_dir(follow_symlinks=False) else ""
+            keyed.append((encode_path(name) + end, entry))
+    keyed.sort(key=_key)
+    return [entry for _, entry in keyed], has_file
+
+
+def _key(keyed: tuple[str, object]) -> str:
+    return keyed[0]
+
+
+def _file(path: str, status: os.stat_result) -> Seen:
     if stat.S_ISREG(status.st_mode):
-        yield Found(path, status.st_size, status.st_mtime_ns)
-    else:
-        result.unreadable.append(Unreadable(path, "it is not a regular file"))
+        return Found(path, status.st_size, status.st_mtime_ns)
+    return Unreadable(path, "it is not a regular file")
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+def _unreadable(path: str, error: OSError, *, is_folder: bool) -> Unreadable:
+    reason = (error.strerror or str(error)).lower()
+    return Unreadable(path, reason, is_folder=is_folder, is_there=error.errno not in _GONE)

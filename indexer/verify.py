@@ -11,7 +11,7 @@ import numpy as np
 from searchkit.catalog import segments, spaces
 from searchkit.catalog.tables import SegmentState
 from searchkit.errors import StoreError
-from searchkit.indexer.record import Recorder
+from searchkit.indexer.sweep import sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
 
@@ -111,8 +111,7 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
         ]
     if repair:
         with Writer(library) as writer:
-            for space_id, space in known:
-                Recorder(writer, space_id, space, "").sweep(stale_pending=True)
+            sweep(writer, stale_pending=not library.is_shared)
             report.unfinished = 0
             for ref, _ in refs:
                 report.embed_again += _repair(library, writer, ref.id)

@@ -18,6 +18,12 @@ LOCK_FILE = "writer.lock"
 class Writer:
     """Holds a library's writer lock until it is closed, and opens collections when they are first written.
 
+    A library that several machines share has no lock: its catalog and its store take any number of writers.
+
+    Attributes:
+        library: what is written to.
+        touched: keys of the collections whose vectors changed.
+
     Raises:
         LibraryLocked: another process is writing to the library.
     """
@@ -28,7 +34,12 @@ class Writer:
                 f"{library.folder} was opened read-only", hint="open it without read_only to change it"
             )
         self.library = library
-        self._lock = WriterLock(library.folder / LOCK_FILE, f"the library {library.folder}")
+        self.touched: set[int] = set()
+        self._lock = (
+            None
+            if library.is_shared
+            else WriterLock(library.folder / LOCK_FILE, f"the library {library.folder}")
+        )
         self._stores: dict[int, VectorStore] = {}
 
     def store(self, collection_id: int) -> VectorStore:
@@ -41,7 +52,8 @@ class Writer:
     def close(self) -> None:
         """Flush and close what was opened, then free the lock."""
         with contextlib.ExitStack() as stack:
-            stack.callback(self._lock.release)
+            if self._lock is not None:
+                stack.callback(self._lock.release)
             for store in self._stores.values():
                 stack.callback(store.close)
         self._stores.clear()

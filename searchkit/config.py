@@ -28,10 +28,16 @@ class Settings:
         model: name of the encoder (``searchkit models list``).
         model_dir: where the encoder's files lie; None for the place where searchkit keeps them.
         store: where vectors live: ``faiss``, ``qdrant://host:port``, ``qdrant+local:FOLDER``.
+        catalog: where the catalog is: "" for a file in the library's folder, or ``postgresql://...``.
         centring: subtract each modality's mean before comparing: "auto" (where it was measured to help for
             the encoder), "on" or "off".
-        jobs: decoding threads; 0 for one per core.
+        jobs: files that are decoded at once; 0 for one per core.
         batch_size: samples that are encoded together.
+        exclude: files to pass over when indexing: patterns as in .gitignore, relative to each indexed folder.
+        decoder: "processes" (a file that crashes a decoder, or hangs it, costs that file) or "threads".
+        decode_timeout_s: how long a decoding process may take for one sample.
+        decode_memory_mb: how much memory a decoding process may use, in MiB.
+        lease_s: after so many seconds without a sign of life others take over a worker's files.
         decode: how files are decoded: values for the fields of ``searchkit.media.DecodeSettings``, the table
             ``[decode]`` of library.toml, ``SEARCHKIT_DECODE_*`` in the environment.
     """
@@ -40,9 +46,15 @@ class Settings:
     model: str = "mini"
     model_dir: Path | None = None
     store: str = "faiss"
+    catalog: str = ""
     centring: str = "auto"
     jobs: int = 0
     batch_size: int = 16
+    exclude: tuple[str, ...] = ()
+    decoder: str = "processes"
+    decode_timeout_s: float = 60.0
+    decode_memory_mb: int = 4096
+    lease_s: float = 120.0
     decode: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,6 +62,11 @@ class Settings:
             raise UsageError(f"centring must be auto, on or off, not {self.centring!r}")
         if self.jobs < 0 or self.batch_size < 1:
             raise UsageError(f"jobs must be >= 0 and batch_size >= 1, got {self.jobs} and {self.batch_size}")
+        if self.decoder not in ("processes", "threads"):
+            raise UsageError(f"decoder must be processes or threads, not {self.decoder!r}")
+        for name in ("decode_timeout_s", "decode_memory_mb", "lease_s"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
 
 
 def default_library() -> Path:
@@ -119,9 +136,11 @@ def _from_environment() -> dict[str, Any]:
     return {**values, "decode": decode} if decode else values
 
 
-def _toml(value: str | int | float | Path) -> str:
+def _toml(value: str | int | float | Path | tuple[str, ...]) -> str:
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(part) for part in value)}]"
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -162,4 +181,6 @@ def _coerce(value: Any, kind: Any) -> Any:
         return Path(value).expanduser().absolute()
     if isinstance(value, bool):
         raise TypeError("a truth value does not fit")
+    if kind == tuple[str, ...]:
+        return tuple(value.splitlines()) if isinstance(value, str) else tuple(map(str, value))
     return kind(value)

@@ -11,13 +11,14 @@ branch_labels = None
 depends_on = None
 
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+PathText = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
     op.create_table(
         "roots",
         sa.Column("id", BigId, nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("path", PathText, nullable=False),
         sa.Column("added_at", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_roots"),
         sa.UniqueConstraint("path", name="uq_roots_path"),
@@ -40,7 +41,7 @@ def upgrade() -> None:
         "assets",
         sa.Column("id", BigId, nullable=False),
         sa.Column("root_id", BigId, nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("path", PathText, nullable=False),
         sa.Column("modality", sa.String(length=16), nullable=True),
         sa.Column("mime", sa.String(length=100), nullable=True),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),

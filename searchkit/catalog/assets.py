@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Text,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -34,19 +35,25 @@ __all__ = [
     "count_by_modality",
     "delete_assets",
     "delete_empty_roots",
-    "embedded_hash",
     "ensure_root",
     "failures",
+    "ids_of",
     "ids_under",
-    "insert_asset",
+    "insert_assets",
     "known_assets",
+    "known_columns",
+    "known_from",
+    "known_rows",
     "move_asset",
     "roots",
-    "set_embedding",
-    "touch_asset",
+    "set_embeddings",
     "under",
-    "update_asset",
+    "under_column",
+    "update_assets",
 ]
+
+_FETCH_ROWS = 5000
+_RAW = Text().with_variant(Text(collation="C"), "postgresql")
 
 CHUNK = 500
 """Ids in one statement; databases bound the number of parameters."""
@@ -78,16 +85,15 @@ class FileError:
 
 def under(path: str) -> ColumnElement[bool]:
     """Matches an asset that is at ``path`` or below it."""
+    return under_column(Asset.path, path)
+
+
+def under_column(column: Any, path: str) -> ColumnElement[bool]:
+    """Matches a row whose path column is ``path`` or lies below it."""
     prefix = encode_path(path.rstrip("/"))
+    raw = type_coerce(column, _RAW)
     # The range [prefix/, prefix0) is the folder's content: "0" is the character after "/".
-    return or_(
-        Asset.path == path,
-        and_(_raw_path() >= f"{prefix}/", _raw_path() < f"{prefix}0"),
-    )
-
-
-def _raw_path() -> ColumnElement[str]:
-    return type_coerce(Asset.path, Text)
+    return or_(column == path, and_(raw >= f"{prefix}/", raw < f"{prefix}0"))
 
 
 def roots(connection: Connection) -> list[tuple[str, int]]:
@@ -112,39 +118,59 @@ def ensure_root(connection: Connection, path: str) -> int:
     return root_id
 
 
+def known_columns() -> tuple[Any, ...]:
+    """What ``known_from`` reads, of ``assets`` outer joined with ``embeddings``."""
+    return (
+        Asset.id,
+        Asset.path,
+        Asset.size_bytes,
+        Asset.mtime_ns,
+        Asset.content_hash,
+        Embedding.state,
+        Embedding.content_hash.label("embedded_hash"),
+        Embedding.recipe,
+        Embedding.error,
+    )
+
+
+def known_from(row: Any) -> KnownAsset:
+    """A row of ``known_columns`` as a value."""
+    return KnownAsset(
+        row.id,
+        row.path,
+        row.size_bytes,
+        row.mtime_ns,
+        row.content_hash,
+        None if row.state is None else EmbeddingState(row.state),
+        row.embedded_hash,
+        row.recipe,
+        row.error,
+    )
+
+
 def known_assets(connection: Connection, space_id: int, scopes: Sequence[str]) -> dict[str, KnownAsset]:
     """Assets at or below the given paths, by path, with their state in a space."""
     if not scopes:
         return {}
-    rows = connection.execute(
-        select(
-            Asset.id,
-            Asset.path,
-            Asset.size_bytes,
-            Asset.mtime_ns,
-            Asset.content_hash,
-            Embedding.state,
-            Embedding.content_hash.label("embedded_hash"),
-            Embedding.recipe,
-            Embedding.error,
-        )
-        .outerjoin(Embedding, and_(Embedding.asset_id == Asset.id, Embedding.space_id == space_id))
-        .where(or_(*(under(scope) for scope in scopes)))
+    statement = _known(space_id).where(or_(*(under(scope) for scope in scopes)))
+    return {row.path: known_from(row) for row in connection.execute(statement)}
+
+
+def known_rows(connection: Connection, space_id: int, scope: str) -> Iterator[tuple[str, Any]]:
+    """Assets at or below a path: the path as it is stored, by which they are in order, and their row.
+
+    They are read while they are asked for, so that their number does not matter.
+    """
+    raw = type_coerce(Asset.path, _RAW)
+    statement = _known(space_id).add_columns(raw.label("raw_path")).where(under(scope)).order_by(raw)
+    for row in connection.execute(statement, execution_options={"yield_per": _FETCH_ROWS}):
+        yield row.raw_path, row
+
+
+def _known(space_id: int) -> Any:
+    return select(*known_columns()).outerjoin(
+        Embedding, and_(Embedding.asset_id == Asset.id, Embedding.space_id == space_id)
     )
-    return {
-        row.path: KnownAsset(
-            row.id,
-            row.path,
-            row.size_bytes,
-            row.mtime_ns,
-            row.content_hash,
-            None if row.state is None else EmbeddingState(row.state),
-            row.embedded_hash,
-            row.recipe,
-            row.error,
-        )
-        for row in rows
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,65 +217,56 @@ def delete_empty_roots(connection: Connection) -> None:
     connection.execute(delete(Root).where(~select(Asset.id).where(Asset.root_id == Root.id).exists()))
 
 
-def insert_asset(connection: Connection, *, root_id: int, path: str, values: Mapping[str, Any]) -> int:
-    """Add an asset; ``values`` are columns of ``assets``. Returns its key."""
+def insert_assets(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Add assets; each row holds all columns but id and added_at. Returns their keys, in order."""
+    if not rows:
+        return []
+    now = datetime.now(UTC)
     inserted = connection.execute(
-        insert(Asset)
-        .values(root_id=root_id, path=path, added_at=datetime.now(UTC), **values)
-        .returning(Asset.id)
+        insert(Asset).returning(Asset.id, sort_by_parameter_order=True),
+        [{**row, "added_at": now} for row in rows],
     )
-    return int(inserted.scalar_one())
+    return list(inserted.scalars())
 
 
-def update_asset(connection: Connection, asset_id: int, values: Mapping[str, Any]) -> None:
-    """Set columns of an asset."""
-    connection.execute(update(Asset).where(Asset.id == asset_id).values(**values))
+def ids_of(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
+    """Keys of the assets at the given paths; unknown paths are left out."""
+    found: dict[str, int] = {}
+    for start in range(0, len(paths), CHUNK):
+        part = paths[start : start + CHUNK]
+        rows = connection.execute(select(Asset.path, Asset.id).where(Asset.path.in_(part)))
+        found.update((row.path, row.id) for row in rows)
+    return found
 
 
-def touch_asset(connection: Connection, asset_id: int, *, size_bytes: int, mtime_ns: int) -> None:
-    """Note a file's new stat when its content is the one that is known."""
-    update_asset(connection, asset_id, {"size_bytes": size_bytes, "mtime_ns": mtime_ns})
+def update_assets(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Set columns of assets; each row holds ``id`` and the same columns as the others."""
+    if not rows:
+        return
+    columns = Asset.__table__.c
+    values = {name: bindparam(f"to_{name}", type_=columns[name].type) for name in rows[0] if name != "id"}
+    statement = update(Asset).where(Asset.id == bindparam("to_id")).values(values)
+    connection.execute(statement, [{f"to_{name}": value for name, value in row.items()} for row in rows])
 
 
 def move_asset(connection: Connection, asset_id: int, *, root_id: int, path: str, mtime_ns: int) -> None:
     """Give an asset a new path; its id, tags and vectors stay."""
-    update_asset(connection, asset_id, {"root_id": root_id, "path": path, "mtime_ns": mtime_ns})
+    update_assets(connection, [{"id": asset_id, "root_id": root_id, "path": path, "mtime_ns": mtime_ns}])
 
 
-def set_embedding(
-    connection: Connection,
-    asset_id: int,
-    space_id: int,
-    *,
-    state: EmbeddingState,
-    content_hash: str | None,
-    recipe: str,
-    error: str | None = None,
-) -> None:
-    """Record what became of an asset's content in a space."""
-    connection.execute(
-        delete(Embedding).where(Embedding.asset_id == asset_id, Embedding.space_id == space_id)
-    )
-    connection.execute(
-        insert(Embedding).values(
-            asset_id=asset_id,
-            space_id=space_id,
-            state=state.value,
-            content_hash=content_hash,
-            recipe=recipe,
-            error=error,
-            updated_at=datetime.now(UTC),
+def set_embeddings(connection: Connection, space_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record what became of assets in a space: rows of asset_id, state, content_hash, recipe, error."""
+    ids = [row["asset_id"] for row in rows]
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK]
+        connection.execute(
+            delete(Embedding).where(Embedding.asset_id.in_(part), Embedding.space_id == space_id)
         )
-    )
-
-
-def embedded_hash(connection: Connection, asset_id: int, space_id: int, recipe: str) -> str | None:
-    """The content of an asset that is embedded in a space by a recipe, None when none is."""
-    return connection.scalar(
-        select(Embedding.content_hash).where(
-            Embedding.asset_id == asset_id, Embedding.space_id == space_id, Embedding.recipe == recipe
+    if rows:
+        now = datetime.now(UTC)
+        connection.execute(
+            insert(Embedding), [{**row, "space_id": space_id, "updated_at": now} for row in rows]
         )
-    )
 
 
 def failures(connection: Connection, space_id: int | None = None) -> list[FileError]:

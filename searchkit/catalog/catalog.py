@@ -8,12 +8,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from searchkit.catalog.engine import begin_read, begin_write, check_schema, open_engine
+from searchkit.catalog.engine import begin_alone, begin_read, begin_write, check_schema, open_engine
 from searchkit.errors import CatalogCorrupt
 
 __all__ = ["CATALOG_FILE", "Catalog"]
 
 CATALOG_FILE = "catalog.sqlite"
+
+_PLANNING = 0x5EA2C401
 
 
 class Catalog:
@@ -58,6 +60,20 @@ class Catalog:
         """
         with begin_write(self._engine) as connection:
             yield connection
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may be writing to it."""
+        return self._engine.dialect.name != "sqlite"
+
+    @contextmanager
+    def planning(self) -> Iterator[bool]:
+        """The right to fill the queue of jobs, which one worker has at a time; False when another has it."""
+        if not self.is_shared:
+            yield True
+            return
+        with begin_alone(self._engine, _PLANNING) as mine:
+            yield mine
 
     def check_integrity(self) -> None:
         """Have the database check its own file.

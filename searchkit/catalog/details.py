@@ -138,7 +138,7 @@ def newest(
     where: ColumnElement[bool] | None = None,
     before: tuple[str, int] | None = None,
     limit: int = 50,
-) -> list[tuple[int, int, str]]:
+) -> list[tuple[int, int, str, str | None]]:
     """Assets that a space has segments of, newest first.
 
     Args:
@@ -149,7 +149,7 @@ def newest(
         limit: how many at most.
 
     Returns:
-        Triples of asset key, the key of its first segment, and its date.
+        Asset key, the key of its first segment, its date, and the passage of that segment.
     """
     statement = (
         select(Asset.id, func.min(Segment.id), Asset.date)
@@ -165,7 +165,11 @@ def newest(
     if before is not None:
         date, asset_id = before
         statement = statement.where(or_(Asset.date < date, and_(Asset.date == date, Asset.id < asset_id)))
-    return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
+    rows = connection.execute(statement).all()
+    firsts = [row[1] for row in rows]
+    passages = select(Segment.id, Segment.text).where(Segment.id.in_(firsts), Segment.text.is_not(None))
+    texts = {row.id: row.text for row in connection.execute(passages)}
+    return [(row[0], row[1], row[2], texts.get(row[1])) for row in rows]
 
 
 def asset_ids_of(connection: Connection, paths: Sequence[str]) -> list[int]:

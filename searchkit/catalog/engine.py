@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from searchkit.durable import disk_full_guard, fsync_folder
 from searchkit.errors import CatalogCorrupt, DiskFull, LibraryError, LibraryLocked, LibraryTooNew
 from searchkit.migrations import HEAD, REVISIONS
 
-__all__ = ["begin_read", "begin_write", "check_schema", "open_engine", "revision_of"]
+__all__ = ["begin_alone", "begin_read", "begin_write", "check_schema", "open_engine", "revision_of"]
 
 _BUSY_TIMEOUT_S = 30
 
@@ -67,6 +67,19 @@ def begin_write(engine: Engine) -> Iterator[Connection]:
         connection = connection.execution_options(begin_mode="IMMEDIATE")
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def begin_alone(engine: Engine, number: int) -> Iterator[bool]:
+    """A lock that one user of a PostgreSQL database holds at a time; False when another holds it."""
+    with _named_errors(engine), engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        mine = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}))
+        try:
+            yield mine
+        finally:
+            if mine:
+                connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": number})
 
 
 @contextmanager

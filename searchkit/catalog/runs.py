@@ -6,14 +6,16 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from searchkit.catalog.tables import Run, RunState
 
-__all__ = ["RunRow", "end_run", "recent_runs", "start_run"]
+__all__ = ["RunRow", "end_run", "note_alive", "recent_runs", "start_run"]
+
+_SILENT_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +31,28 @@ class RunRow:
     error: str | None
 
 
-def start_run(connection: Connection, space_id: int, roots: Sequence[str]) -> int:
-    """Note that a run begins in this process; earlier RUNNING ones were killed and are marked so."""
+def start_run(connection: Connection, space_id: int, roots: Sequence[str], *, alone: bool = True) -> int:
+    """Note that a run begins in this process.
+
+    Args:
+        connection: a transaction that writes.
+        space_id: the space that is indexed.
+        roots: what is indexed.
+        alone: no other run can be going on, so that earlier RUNNING ones were killed, and are marked so;
+            otherwise those are that gave no sign of life for long.
+    """
     now = datetime.now(UTC)
+    dead = Run.state == RunState.RUNNING.value
+    if not alone:
+        dead = and_(dead, Run.seen_at < now - timedelta(seconds=_SILENT_S))
     connection.execute(
-        update(Run)
-        .where(Run.state == RunState.RUNNING.value)
-        .values(state=RunState.INTERRUPTED.value, error="the process was killed")
+        update(Run).where(dead).values(state=RunState.INTERRUPTED.value, error="the process was killed")
     )
     inserted = connection.execute(
         insert(Run)
         .values(
             started_at=now,
+            seen_at=now,
             state=RunState.RUNNING.value,
             pid=os.getpid(),
             host=socket.gethostname(),
@@ -51,6 +63,11 @@ def start_run(connection: Connection, space_id: int, roots: Sequence[str]) -> in
         .returning(Run.id)
     )
     return int(inserted.scalar_one())
+
+
+def note_alive(connection: Connection, run_id: int) -> None:
+    """Note that a run's process is alive."""
+    connection.execute(update(Run).where(Run.id == run_id).values(seen_at=datetime.now(UTC)))
 
 
 def end_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,8 +22,11 @@ __all__ = [
     "insert_pending",
     "join",
     "mark_asset_deleting",
+    "mark_assets_deleting",
+    "mark_assets_ready",
     "mark_ready",
     "ready_ids",
+    "some_ready_ids",
     "unsettled",
 ]
 
@@ -80,23 +84,47 @@ def insert_pending(connection: Connection, segments: Sequence[NewSegment]) -> li
 
 def mark_ready(connection: Connection, asset_id: int, space_id: int) -> None:
     """Let searches find an asset's PENDING segments in a space, and no longer the READY ones they replace."""
-    _set_state(connection, asset_id, space_id, SegmentState.READY, SegmentState.DELETING)
-    _set_state(connection, asset_id, space_id, SegmentState.PENDING, SegmentState.READY)
+    mark_assets_ready(connection, [asset_id], space_id)
+
+
+def mark_assets_ready(connection: Connection, asset_ids: Sequence[int], space_id: int) -> None:
+    """As ``mark_ready``, for many assets at once."""
+    for part in _chunks(list(asset_ids)):
+        of_assets = Segment.asset_id.in_(part)
+        _set_states(connection, of_assets, space_id, SegmentState.READY, SegmentState.DELETING)
+        _set_states(connection, of_assets, space_id, SegmentState.PENDING, SegmentState.READY)
+
+
+def mark_assets_deleting(
+    connection: Connection,
+    asset_ids: Sequence[int],
+    space_id: int | None = None,
+    *,
+    only_pending: bool = False,
+) -> None:
+    """As ``mark_asset_deleting``, for many assets at once."""
+    for part in _chunks(list(asset_ids)):
+        of_assets = Segment.asset_id.in_(part)
+        _set_states(connection, of_assets, space_id, SegmentState.PENDING, SegmentState.DELETING)
+        if not only_pending:
+            _set_states(connection, of_assets, space_id, SegmentState.READY, SegmentState.DELETING)
 
 
 def mark_asset_deleting(
     connection: Connection, asset_id: int, space_id: int | None = None, *, only_pending: bool = False
 ) -> None:
     """Take an asset's segments out of all searches; their vectors are deleted later."""
-    _set_state(connection, asset_id, space_id, SegmentState.PENDING, SegmentState.DELETING)
-    if not only_pending:
-        _set_state(connection, asset_id, space_id, SegmentState.READY, SegmentState.DELETING)
+    mark_assets_deleting(connection, [asset_id], space_id, only_pending=only_pending)
 
 
-def _set_state(
-    connection: Connection, asset_id: int, space_id: int | None, old: SegmentState, new: SegmentState
+def _set_states(
+    connection: Connection,
+    of_assets: ColumnElement[bool],
+    space_id: int | None,
+    old: SegmentState,
+    new: SegmentState,
 ) -> None:
-    statement = update(Segment).where(Segment.asset_id == asset_id, Segment.state == old.value)
+    statement = update(Segment).where(of_assets, Segment.state == old.value)
     if space_id is not None:
         of_space = select(Collection.id).where(Collection.space_id == space_id)
         statement = statement.where(Segment.collection_id.in_(of_space))
@@ -175,6 +203,25 @@ def ready_ids(connection: Connection, collection_id: int) -> Iterator[int]:
         .where(Segment.collection_id == collection_id, Segment.state == SegmentState.READY.value)
         .order_by(Segment.id)
     )
+
+
+def some_ready_ids(connection: Connection, collection_id: int, limit: int) -> list[int]:
+    """Ids of up to ``limit`` READY segments of a collection, spread over it, ascending; always the same."""
+    here = and_(Segment.collection_id == collection_id, Segment.state == SegmentState.READY.value)
+    bounds = connection.execute(select(func.min(Segment.id), func.max(Segment.id)).where(here)).one()
+    if bounds[0] is None:
+        return []
+    first, last = int(bounds[0]), int(bounds[1])
+    if last - first < 4 * limit:
+        found = list(connection.scalars(select(Segment.id).where(here).order_by(Segment.id)))
+    else:
+        drawn = random.Random(0).sample(range(first, last + 1), 4 * limit)
+        found = []
+        for part in _chunks(drawn):
+            found.extend(connection.scalars(select(Segment.id).where(here, Segment.id.in_(part))))
+    if len(found) > limit:
+        found = random.Random(0).sample(found, limit)
+    return sorted(found)
 
 
 def ids_where(connection: Connection, collection_id: int, condition: ColumnElement[bool]) -> list[int]:

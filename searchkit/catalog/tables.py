@@ -11,7 +11,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from searchkit.catalog.types import BigId, PathText, UtcTime
@@ -23,11 +33,13 @@ __all__ = [
     "Collection",
     "Embedding",
     "EmbeddingState",
+    "Job",
     "Root",
     "Run",
     "RunState",
     "Segment",
     "SegmentState",
+    "SharedSetting",
     "SpaceRow",
 ]
 
@@ -193,8 +205,37 @@ class Embedding(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
+class Job(Base):
+    """A file that waits to be embedded in a space; it goes when the file is recorded, whatever became of it.
+
+    ``owner`` is the worker that took it, whose right to it ends at ``lease_until`` (seconds since 1970 by the
+    database's clock; 0 while nobody has it). ``attempts`` counts how often it was taken.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (UniqueConstraint("space_id", "path"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    space_id: Mapped[int] = mapped_column(BigId, ForeignKey("spaces.id"))
+    path: Mapped[str] = mapped_column(PathText)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    owner: Mapped[str | None] = mapped_column(String(200))
+    lease_until: Mapped[float] = mapped_column(Double, default=0.0)
+    attempts: Mapped[int] = mapped_column(default=0)
+
+
+class SharedSetting(Base):
+    """A setting that all machines which share a catalog must agree on, such as where its vectors are."""
+
+    __tablename__ = "shared_settings"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    value: Mapped[str]
+
+
 class Run(Base):
-    """One run of the indexer."""
+    """One run of the indexer; ``seen_at`` is when its process last gave a sign of life."""
 
     __tablename__ = "runs"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -202,6 +243,7 @@ class Run(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     started_at: Mapped[datetime] = mapped_column(UtcTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcTime)
     state: Mapped[str] = mapped_column(String(16))
     pid: Mapped[int]
     host: Mapped[str] = mapped_column(String(200))

@@ -17,6 +17,13 @@ _ESCAPES = re.compile(r"\\(\\|x([0-9a-f]{2}))")
 
 def encode_path(path: str) -> str:
     r"""Text that any database holds for a path: bytes that are not UTF-8 become ``\xNN``, ``\`` doubles."""
+    if "\\" not in path:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return path
     escaped = path.replace("\\", "\\\\")
     return "".join(
         f"\\x{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else char for char in escaped
@@ -31,9 +38,9 @@ def decode_path(stored: str) -> str:
 
 
 class PathText(TypeDecorator[str]):
-    """A path as text; names that are not UTF-8 (surrogate escapes) survive the round trip."""
+    """A path as text, in order of its bytes; names that are not UTF-8 (surrogate escapes) survive."""
 
-    impl = Text
+    impl = Text().with_variant(Text(collation="C"), "postgresql")
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:

@@ -62,8 +62,8 @@ def test_a_page_of_garbage_is_found_by_the_integrity_check(tmp_path: Path) -> No
             assets.ensure_root(connection, f"/folder{number:04d}/with/a/name/of/some/length")
     path = tmp_path / CATALOG_FILE
     content = bytearray(path.read_bytes())
-    middle = len(content) // 2 // 4096 * 4096
-    content[middle : middle + 4096] = b"\xa5" * 4096
+    page = content.index(b"/folder0250/with") // 4096 * 4096
+    content[page : page + 4096] = b"\xa5" * 4096
     path.write_bytes(content)
     with closing(Catalog.open(tmp_path)) as catalog, pytest.raises(CatalogCorrupt):
         catalog.check_integrity()

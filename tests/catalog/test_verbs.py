@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
-from searchkit.catalog import Catalog, assets, runs, segments, spaces
+from searchkit.catalog import Catalog, assets, jobs, runs, segments, spaces
+from searchkit.catalog.jobs import NewJob
 from searchkit.catalog.segments import NewSegment
 from searchkit.catalog.tables import EmbeddingState, RunState, SegmentState
 from searchkit.catalog.types import decode_path, encode_path
@@ -17,6 +19,11 @@ from searchkit.types import Modality, Space
 
 SPACE = Space("mini", "1", "p", 8)
 FACTS = {"size_bytes": 5, "mtime_ns": 7, "date": "2020-01-01T00:00:00", "content_hash": "aa"}
+
+
+def insert(connection: Connection, root: int, path: str) -> int:
+    (key,) = assets.insert_assets(connection, [{"root_id": root, "path": path, **FACTS}])
+    return key
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ def test_odd_paths_are_found_again(catalog: Catalog, name: str) -> None:
     path = f"/root/{name}"
     with catalog.write() as connection:
         root = assets.ensure_root(connection, "/root")
-        key = assets.insert_asset(connection, root_id=root, path=path, values=FACTS)
+        key = insert(connection, root, path)
         space = spaces.ensure_space(connection, SPACE)
     with catalog.read() as connection:
         known = assets.known_assets(connection, space, ["/root"])
@@ -57,7 +64,7 @@ def test_a_scope_holds_its_folder_only(catalog: Catalog) -> None:
     with catalog.write() as connection:
         root = assets.ensure_root(connection, "/a")
         for path in paths:
-            assets.insert_asset(connection, root_id=root, path=path, values=FACTS)
+            insert(connection, root, path)
         space = spaces.ensure_space(connection, SPACE)
         known = assets.known_assets(connection, space, ["/a/b"])
     assert sorted(known) == ["/a/b", "/a/b/1.jpg", "/a/b/c/4.jpg"]
@@ -66,7 +73,7 @@ def test_a_scope_holds_its_folder_only(catalog: Catalog) -> None:
 def test_a_root_above_others_takes_their_assets(catalog: Catalog) -> None:
     with catalog.write() as connection:
         child = assets.ensure_root(connection, "/media/photos")
-        assets.insert_asset(connection, root_id=child, path="/media/photos/1.jpg", values=FACTS)
+        insert(connection, child, "/media/photos/1.jpg")
         assert assets.ensure_root(connection, "/media/photos/2020") == child
         parent = assets.ensure_root(connection, "/media")
         assert assets.roots(connection) == [("/media", parent)]
@@ -77,7 +84,7 @@ def test_a_root_above_others_takes_their_assets(catalog: Catalog) -> None:
 def _segment(catalog: Catalog) -> tuple[int, int, list[int]]:
     with catalog.write() as connection:
         root = assets.ensure_root(connection, "/r")
-        asset = assets.insert_asset(connection, root_id=root, path="/r/1", values=FACTS)
+        asset = insert(connection, root, "/r/1")
         space = spaces.ensure_space(connection, SPACE)
         ref = spaces.ensure_collection(connection, space, SPACE, Modality.VIDEO, Modality.IMAGE)
         rows = [NewSegment(asset, ref.id, n, float(n), n + 1.0, None) for n in range(3)]
@@ -127,13 +134,14 @@ def test_an_asset_with_segments_is_not_deleted(catalog: Catalog) -> None:
 
 def test_failures_are_listed_until_they_succeed(catalog: Catalog) -> None:
     asset, space, _ = _segment(catalog)
+    row = {"asset_id": asset, "content_hash": None, "recipe": "r"}
     with catalog.write() as connection:
-        assets.set_embedding(
-            connection, asset, space, state=EmbeddingState.FAILED, content_hash=None, recipe="r", error="torn"
+        assets.set_embeddings(
+            connection, space, [{**row, "state": EmbeddingState.FAILED.value, "error": "torn"}]
         )
         assert [(f.path, f.reason) for f in assets.failures(connection)] == [("/r/1", "torn")]
-        assets.set_embedding(
-            connection, asset, space, state=EmbeddingState.READY, content_hash="aa", recipe="r"
+        assets.set_embeddings(
+            connection, space, [{**row, "state": EmbeddingState.READY.value, "error": None}]
         )
         assert assets.failures(connection) == []
 
@@ -156,3 +164,66 @@ def test_a_killed_run_is_told_from_a_running_one(catalog: Catalog) -> None:
         latest, killed = runs.recent_runs(connection)
     assert (latest.state, latest.counts) == (RunState.DONE, {"new": 3})
     assert (killed.state, killed.ended_at) == (RunState.INTERRUPTED, None)
+
+
+def _queue(catalog: Catalog, *paths: str) -> int:
+    with catalog.write() as connection:
+        space = spaces.ensure_space(connection, SPACE)
+        jobs.enqueue(connection, space, [NewJob(path, 5, 7) for path in paths])
+    return space
+
+
+def test_a_job_is_given_to_one_worker_until_its_lease_ends(catalog: Catalog) -> None:
+    space = _queue(catalog, "/r/1", "/r/2", "/r/3")
+    with catalog.write() as connection:
+        first = jobs.claim_jobs(connection, space, "a", 2, 60)
+        second = jobs.claim_jobs(connection, space, "b", 2, 60)
+        assert [job.path for job in first + second] == ["/r/1", "/r/2", "/r/3"]
+        assert jobs.claim_jobs(connection, space, "c", 2, 60) == []
+        jobs.renew_leases(connection, "a", -1)
+        (one, two) = jobs.claim_jobs(connection, space, "c", 9, 60)
+        assert [(job.path, job.attempts) for job in (one, two)] == [("/r/1", 2), ("/r/2", 2)]
+        assert jobs.finish_jobs(connection, [one.id, two.id], "a") == set()
+        assert jobs.held_jobs(connection, [one.id, two.id], "c") == {one.id, two.id}
+        assert jobs.finish_jobs(connection, [one.id], "c") == {one.id}
+        assert jobs.count_jobs(connection, space) == 2
+        assert jobs.count_jobs(connection, space, not_of="c") == 1
+
+
+def test_a_file_waits_once_and_a_released_one_waits_again(catalog: Catalog) -> None:
+    space = _queue(catalog, "/r/1")
+    _queue(catalog, "/r/1", "/r/2")
+    with catalog.write() as connection:
+        assert len(jobs.claim_jobs(connection, space, "a", 9, 60)) == 2
+        jobs.enqueue(connection, space, [NewJob("/r/1", 6, 8)])
+        jobs.release_jobs(connection, space, "a")
+        again = jobs.claim_jobs(connection, space, "b", 9, 60)
+    assert [(job.path, job.size_bytes, job.attempts) for job in again] == [("/r/1", 5, 1), ("/r/2", 5, 1)]
+
+
+def test_a_released_job_leaves_nothing_half_recorded(catalog: Catalog) -> None:
+    _, space, ids = _segment(catalog)
+    _queue(catalog, "/r/1")
+    with catalog.write() as connection:
+        (job,) = jobs.claim_jobs(connection, space, "a", 9, 60)
+        assert job.known is not None
+        jobs.release_jobs(connection, space, "a")
+        assert [pair[0] for pair in segments.unsettled(connection, SegmentState.DELETING)] == ids
+
+
+def test_clearing_jobs_leaves_other_folders_and_those_at_work(catalog: Catalog) -> None:
+    space = _queue(catalog, "/r/1", "/r/2", "/s/3")
+    with catalog.write() as connection:
+        jobs.claim_jobs(connection, space, "a", 1, 60)
+        jobs.clear_jobs(connection, space, ["/r"])
+        assert jobs.count_jobs(connection, space) == 2
+        jobs.clear_jobs(connection)
+        assert jobs.count_jobs(connection, space) == 0
+
+
+def test_only_new_files_can_be_moves(catalog: Catalog) -> None:
+    _segment(catalog)
+    space = _queue(catalog, "/r/1", "/r/new")
+    with catalog.read() as connection:
+        assert [job.path for job in jobs.new_jobs_of_size(connection, space, [5, 9])] == ["/r/new"]
+        assert jobs.new_jobs_of_size(connection, space, [9]) == []

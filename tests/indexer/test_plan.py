@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from searchkit.catalog.assets import KnownAsset
 from searchkit.catalog.tables import EmbeddingState
-from searchkit.indexer.plan import make_plan, match_moves
-from searchkit.indexer.scan import Found
+from searchkit.catalog.types import encode_path
+from searchkit.indexer.plan import Verdict, compare, match_moves
+from searchkit.indexer.scan import Found, Unreadable
 
 
 def known(path: str, **changes: object) -> KnownAsset:
@@ -28,39 +27,54 @@ def known(path: str, **changes: object) -> KnownAsset:
     return KnownAsset(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def plan_one(found: Found | None, asset: KnownAsset | None, **options: object) -> str:
-    plan = make_plan([found] if found else [], {asset.path: asset} if asset else {}, recipe="r", **options)
-    filled = [name for name in plan.__dataclass_fields__ if getattr(plan, name)]
-    assert len(filled) == 1
-    return filled[0]
+def verdict(seen: Found | Unreadable | None, asset: KnownAsset | None, **options: object) -> str:
+    steps = list(compare([seen] if seen else [], rows(asset), recipe="r", **options))
+    assert len(steps) == 1
+    return steps[0].verdict.value
+
+
+def rows(*assets: KnownAsset | None) -> list[tuple[str, KnownAsset]]:
+    return sorted((encode_path(asset.path), asset) for asset in assets if asset is not None)
 
 
 SAME = Found("/a", 5, 1)
 
 
 def test_each_kind_of_change() -> None:
-    assert plan_one(SAME, None) == "new"
-    assert plan_one(SAME, known("/a")) == "same"
-    assert plan_one(Found("/a", 6, 1), known("/a")) == "changed"
-    assert plan_one(Found("/a", 5, 2), known("/a")) == "changed"
-    assert plan_one(None, known("/a")) == "gone"
-    assert plan_one(SAME, known("/a", state=None, recipe=None)) == "again"
-    assert plan_one(SAME, known("/a", recipe="older settings")) == "again"
-    assert plan_one(SAME, known("/a", state=EmbeddingState.FAILED)) == "failed"
-    assert plan_one(SAME, known("/a", state=EmbeddingState.FAILED, recipe="older settings")) == "again"
-    assert plan_one(SAME, known("/a", state=EmbeddingState.FAILED), retry_failed=True) == "again"
-    assert plan_one(Found("/a", 6, 1), known("/a", state=EmbeddingState.FAILED)) == "changed"
-    assert plan_one(SAME, known("/a", state=EmbeddingState.SKIPPED)) == "skipped"
-    assert plan_one(Found("/a", 6, 1), known("/a", state=EmbeddingState.SKIPPED)) == "changed"
+    assert verdict(SAME, None) == "new"
+    assert verdict(SAME, known("/a")) == "same"
+    assert verdict(Found("/a", 6, 1), known("/a")) == "changed"
+    assert verdict(Found("/a", 5, 2), known("/a")) == "changed"
+    assert verdict(None, known("/a")) == "gone"
+    assert verdict(SAME, known("/a", state=None, recipe=None)) == "again"
+    assert verdict(SAME, known("/a", recipe="older settings")) == "again"
+    assert verdict(SAME, known("/a", state=EmbeddingState.FAILED)) == "failed"
+    assert verdict(SAME, known("/a", state=EmbeddingState.FAILED, recipe="older settings")) == "again"
+    assert verdict(SAME, known("/a", state=EmbeddingState.FAILED), retry_failed=True) == "again"
+    assert verdict(Found("/a", 6, 1), known("/a", state=EmbeddingState.FAILED)) == "changed"
+    assert verdict(SAME, known("/a", state=EmbeddingState.SKIPPED)) == "skipped"
+    assert verdict(Found("/a", 6, 1), known("/a", state=EmbeddingState.SKIPPED)) == "changed"
+    assert verdict(Unreadable("/a", "no access"), known("/a")) == "unreadable"
+    noted = known("/a", state=EmbeddingState.FAILED, error="no access")
+    assert verdict(Unreadable("/a", "no access"), noted) == "failed"
 
 
 def test_a_folder_that_cannot_be_listed_loses_nothing() -> None:
-    asset = known("/disk/private/a")
-    assert plan_one(None, asset, closed=["/disk/private"]) == "same"
-    assert plan_one(None, asset, closed=["/disk/pri"]) == "gone"
+    assets = [known("/disk/pri.jpg"), known("/disk/pri/a"), known("/disk/private/a"), known("/disk/z")]
+    closed = Unreadable("/disk/private", "permission denied", is_folder=True)
+    steps = {
+        step.known.path: step.verdict for step in compare([closed], rows(*assets), recipe="r") if step.known
+    }
+    assert steps == {
+        "/disk/pri.jpg": Verdict.GONE,
+        "/disk/pri/a": Verdict.GONE,
+        "/disk/private/a": Verdict.SAME,
+        "/disk/z": Verdict.GONE,
+    }
 
 
-PATHS = st.sampled_from([f"/{name}" for name in "abcdefgh"])
+NAMES = ["a", "a.b", "a-", "A", "é", "\udcff", "\\x", "\n", "𝄞", "z"]
+PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(lambda names: "/" + "/".join(names))
 STATES = st.sampled_from([*EmbeddingState, None])
 
 
@@ -69,17 +83,19 @@ STATES = st.sampled_from([*EmbeddingState, None])
     st.dictionaries(PATHS, st.tuples(st.integers(0, 2), STATES)),
     st.booleans(),
 )
-def test_every_file_is_in_exactly_one_list(
+def test_every_file_is_judged_exactly_once(
     on_disk: dict[str, int], in_catalog: dict[str, tuple[int, EmbeddingState | None]], retry: bool
 ) -> None:
-    found = [Found(path, 5, mtime) for path, mtime in on_disk.items()]
-    assets = {p: known(p, mtime_ns=mtime, state=state) for p, (mtime, state) in in_catalog.items()}
-    plan = make_plan(found, assets, recipe="r", retry_failed=retry)
-    listed = Counter(entry.path for entry in plan.new)
-    listed.update(entry.found.path for entry in plan.changed + plan.again)
-    listed.update(entry.path for entry in plan.same + plan.skipped + plan.failed + plan.gone)
-    assert listed == Counter(set(on_disk) | set(in_catalog))
-    assert {asset.path for asset in plan.gone} == set(in_catalog) - set(on_disk)
+    found = [
+        Found(path, 5, mtime) for path, mtime in sorted(on_disk.items(), key=lambda e: encode_path(e[0]))
+    ]
+    assets = [known(p, mtime_ns=mtime, state=state) for p, (mtime, state) in in_catalog.items()]
+    steps = list(compare(found, rows(*assets), recipe="r", retry_failed=retry))
+    paths = [step.seen.path if step.seen else step.known.path for step in steps]
+    assert sorted(paths) == sorted(set(on_disk) | set(in_catalog))
+    for path, step in zip(paths, steps, strict=True):
+        assert (step.verdict is Verdict.NEW) == (path not in in_catalog)
+        assert (step.verdict is Verdict.GONE) == (path not in on_disk)
 
 
 def test_moves_pair_equal_content_and_prefer_the_same_name() -> None:

@@ -1,0 +1,114 @@
+"""Which files a walk passes over: hidden and system files, ``.searchkitignore``, patterns of the caller.
+
+Patterns are git's: ``*.tmp``, ``private/``, ``/only/here``, ``!but-not-this``. A ``.searchkitignore`` holds in
+the folder that it lies in and below; a deeper one comes first. A folder that is passed over is not entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from searchkit.errors import UsageError
+
+__all__ = ["IGNORE_FILE", "Rules", "is_hidden", "make_rules", "passed_over"]
+
+IGNORE_FILE = ".searchkitignore"
+
+_SYSTEM_NAMES = frozenset(
+    {
+        "Thumbs.db",
+        "desktop.ini",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+        "@eaDir",
+        "__MACOSX",
+    }
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is passed over everywhere."""
+    return name.startswith(".") or name in _SYSTEM_NAMES
+
+
+class Rules:
+    """The rules that hold in one folder.
+
+    Args:
+        specs: folders with the patterns that hold below each, outermost first.
+    """
+
+    __slots__ = ("_specs",)
+
+    def __init__(self, specs: Sequence[tuple[str, GitIgnoreSpec]] = ()) -> None:
+        self._specs = tuple(specs)
+
+    def below(self, folder: str, *, has_file: bool) -> Rules:
+        """The rules in a folder below; ``has_file`` says whether an ignore file was seen there.
+
+        Raises:
+            UsageError: the ignore file cannot be read, or holds a pattern that is none.
+        """
+        if not has_file:
+            return self
+        path = Path(folder, IGNORE_FILE)
+        try:
+            lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+        return Rules((*self._specs, (folder, _spec(lines, str(path)))))
+
+    def ignores(self, path: str, *, is_folder: bool) -> bool:
+        """Whether patterns exclude a path; the innermost folder that says anything decides."""
+        for folder, spec in reversed(self._specs):
+            verdict = spec.check_file(path[len(folder) + 1 :] + ("/" if is_folder else "")).include
+            if verdict is not None:
+                return verdict
+        return False
+
+
+def make_rules(root: str, folder: str, exclude: Sequence[str] = ()) -> Rules:
+    """The rules that hold in a folder at or below a root, before the folder's own ignore file is read.
+
+    Args:
+        root: where ``exclude`` is relative to, and from where on ignore files count.
+        folder: the root, or a folder below it.
+        exclude: patterns of the caller.
+
+    Raises:
+        UsageError: a pattern is none, or an ignore file cannot be read.
+    """
+    root = root.rstrip("/")
+    rules = Rules([(root, _spec(exclude, "--exclude"))] if exclude else [])
+    if folder.rstrip("/") == root:
+        return rules
+    at = root
+    for name in folder[len(root) + 1 :].rstrip("/").split("/"):
+        rules = rules.below(at, has_file=Path(at, IGNORE_FILE).is_file())
+        at = f"{at}/{name}"
+    return rules
+
+
+def passed_over(root: str, path: str, rules: Rules) -> bool:
+    """Whether a path below a root lies in, or is, something that a walk of the root would pass over."""
+    at = root.rstrip("/")
+    names = path[len(at) + 1 :].split("/")
+    for depth, name in enumerate(names):
+        at = f"{at}/{name}"
+        is_folder = depth < len(names) - 1 or Path(at).is_dir()
+        if is_hidden(name) or rules.ignores(at, is_folder=is_folder):
+            return True
+    return False
+
+
+def _spec(lines: Sequence[str], source: str) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError as error:
+        raise UsageError(
+            f"{source}: {error}", hint="patterns are those of .gitignore: *.tmp, private/, !keep.jpg"
+        ) from error

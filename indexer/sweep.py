@@ -1,0 +1,75 @@
+"""Deletes what no search may find any more: vectors first, rows after; a kill leaves only work to redo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from searchkit.catalog import assets, segments, spaces
+from searchkit.catalog.tables import SegmentState
+from searchkit.errors import UnknownId
+from searchkit.indexer.writer import Writer
+
+__all__ = ["forget", "refresh_means", "sweep"]
+
+_MEAN_ROWS = 4096
+
+
+def sweep(writer: Writer, *, stale_pending: bool = False) -> int:
+    """Delete vectors and rows that no search may find; returns how many.
+
+    Args:
+        writer: the library, open for writing.
+        stale_pending: also PENDING rows: only where no other worker can be recording, as they are a dead
+            run's then.
+    """
+    catalog, swept = writer.library.catalog, 0
+    for state in (SegmentState.DELETING, *([SegmentState.PENDING] if stale_pending else [])):
+        while True:
+            with catalog.read() as connection:
+                part = segments.unsettled(connection, state)
+            if not part:
+                break
+            by_collection: dict[int, list[int]] = {}
+            for segment_id, collection_id in part:
+                by_collection.setdefault(collection_id, []).append(segment_id)
+            for collection_id, ids in by_collection.items():
+                store = writer.store(collection_id)
+                store.delete(ids)
+                store.flush()
+                writer.touched.add(collection_id)
+            with catalog.write() as connection:
+                segments.delete_segments(connection, (segment_id for segment_id, _ in part))
+            swept += len(part)
+    return swept
+
+
+def forget(writer: Writer, asset_ids: Iterable[int]) -> None:
+    """Take assets out of all searches, delete their vectors, then the assets themselves."""
+    ids = list(asset_ids)
+    if not ids:
+        return
+    with writer.library.catalog.write() as connection:
+        segments.mark_assets_deleting(connection, ids)
+    sweep(writer)
+    with writer.library.catalog.write() as connection:
+        assets.delete_assets(connection, ids)
+
+
+def refresh_means(writer: Writer) -> None:
+    """Keep the mean vector of each collection that changed, from up to some thousand of its rows."""
+    catalog = writer.library.catalog
+    for collection_id in sorted(writer.touched):
+        with catalog.read() as connection:
+            ids = segments.some_ready_ids(connection, collection_id, _MEAN_ROWS)
+        if not ids:
+            continue
+        try:
+            rows = writer.store(collection_id).fetch(np.array(ids, dtype=np.int64))
+        except UnknownId:
+            continue  # vectors are missing: `verify` says so, and a mean is no reason to end a run
+        mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        with catalog.write() as connection:
+            spaces.set_mean(connection, collection_id, mean, len(ids))
+    writer.touched.clear()

@@ -1,0 +1,218 @@
+"""Verbs on jobs: files that wait to be embedded, and which worker has taken which for how long.
+
+On SQLite one process works at a time; on PostgreSQL any number do, and skip what others are just taking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
+
+from searchkit.catalog import assets, segments
+from searchkit.catalog.assets import KnownAsset, known_columns, known_from, under_column
+from searchkit.catalog.dialects import clock_s, insert_if_absent
+from searchkit.catalog.tables import Asset, Embedding, Job
+
+__all__ = [
+    "ClaimedJob",
+    "NewJob",
+    "claim_jobs",
+    "clear_jobs",
+    "count_jobs",
+    "drop_jobs",
+    "enqueue",
+    "finish_jobs",
+    "held_jobs",
+    "new_jobs_of_size",
+    "release_jobs",
+    "renew_leases",
+]
+
+CHUNK = 500
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A file to be embedded, with the stat that the scan saw."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that a worker has taken.
+
+    Attributes:
+        id: its key.
+        path: the file.
+        size_bytes: the file's size when it was scanned.
+        mtime_ns: the file's time when it was scanned.
+        attempts: how often the job was taken, this time included.
+        known: what the catalog knows of the file, None when it is new.
+    """
+
+    id: int
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    attempts: int
+    known: KnownAsset | None
+
+
+def enqueue(connection: Connection, space_id: int, jobs: Sequence[NewJob]) -> None:
+    """Add jobs; a file that waits already, or is just being worked on, is left as it is."""
+    if jobs:
+        rows = [
+            {
+                "space_id": space_id,
+                "path": job.path,
+                "size_bytes": job.size_bytes,
+                "mtime_ns": job.mtime_ns,
+                "lease_until": 0.0,
+                "attempts": 0,
+            }
+            for job in jobs
+        ]
+        connection.execute(insert_if_absent(connection, Job), rows)
+
+
+def claim_jobs(
+    connection: Connection, space_id: int, owner: str, limit: int, lease_s: float
+) -> list[ClaimedJob]:
+    """Take up to ``limit`` free jobs, oldest first; a job whose lease has run out is free."""
+    now_s = clock_s(connection)
+    ids = list(
+        connection.scalars(
+            select(Job.id)
+            .where(Job.space_id == space_id, Job.lease_until < now_s)
+            .order_by(Job.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    )
+    if not ids:
+        return []
+    connection.execute(
+        update(Job)
+        .where(Job.id.in_(ids))
+        .values(owner=owner, lease_until=now_s + lease_s, attempts=Job.attempts + 1)
+    )
+    rows = connection.execute(
+        select(
+            Job.id.label("job_id"),
+            Job.path.label("job_path"),
+            Job.size_bytes.label("job_size"),
+            Job.mtime_ns.label("job_mtime"),
+            Job.attempts,
+            *known_columns(),
+        )
+        .outerjoin(Asset, Asset.path == Job.path)
+        .outerjoin(Embedding, and_(Embedding.asset_id == Asset.id, Embedding.space_id == space_id))
+        .where(Job.id.in_(ids))
+        .order_by(Job.id)
+    )
+    return [
+        ClaimedJob(
+            row.job_id,
+            row.job_path,
+            row.job_size,
+            row.job_mtime,
+            row.attempts,
+            None if row.id is None else known_from(row),
+        )
+        for row in rows
+    ]
+
+
+def renew_leases(connection: Connection, owner: str, lease_s: float) -> None:
+    """Keep what an owner has taken for another while."""
+    connection.execute(
+        update(Job).where(Job.owner == owner).values(lease_until=clock_s(connection) + lease_s)
+    )
+
+
+def release_jobs(connection: Connection, space_id: int, owner: str) -> None:
+    """Give back what an owner has taken and not finished, without what is half recorded of it."""
+    taken = list(connection.scalars(select(Job.path).where(Job.owner == owner)))
+    halves = list(assets.ids_of(connection, taken).values())
+    segments.mark_assets_deleting(connection, halves, space_id, only_pending=True)
+    connection.execute(
+        update(Job).where(Job.owner == owner).values(owner=None, lease_until=0.0, attempts=Job.attempts - 1)
+    )
+
+
+def held_jobs(connection: Connection, ids: Sequence[int], owner: str) -> set[int]:
+    """The jobs among ``ids`` that are still the owner's, kept so until the transaction ends."""
+    held: set[int] = set()
+    for part in _chunks(ids):
+        statement = select(Job.id).where(Job.id.in_(part), Job.owner == owner).with_for_update()
+        held.update(connection.scalars(statement))
+    return held
+
+
+def finish_jobs(connection: Connection, ids: Sequence[int], owner: str) -> set[int]:
+    """Remove jobs that are done; returns those that were still the owner's.
+
+    What became of the others is for the worker to say that has taken them over.
+    """
+    finished: set[int] = set()
+    for part in _chunks(ids):
+        statement = delete(Job).where(Job.id.in_(part), Job.owner == owner).returning(Job.id)
+        finished.update(connection.scalars(statement))
+    return finished
+
+
+def drop_jobs(connection: Connection, space_id: int, paths: Iterable[str]) -> None:
+    """Remove jobs that nobody has taken, because there is nothing to embed after all."""
+    for part in _chunks(list(paths)):
+        connection.execute(
+            delete(Job).where(Job.space_id == space_id, Job.path.in_(part), Job.lease_until == 0.0)
+        )
+
+
+def clear_jobs(connection: Connection, space_id: int | None = None, scopes: Sequence[str] = ()) -> None:
+    """Remove all jobs; or those of a space at or below the given paths that nobody works on."""
+    statement = delete(Job)
+    if space_id is not None:
+        statement = statement.where(
+            Job.space_id == space_id,
+            Job.lease_until < clock_s(connection),
+            Job.attempts == 0,
+            or_(*(under_column(Job.path, scope) for scope in scopes)),
+        )
+    connection.execute(statement)
+
+
+def count_jobs(connection: Connection, space_id: int, *, not_of: str | None = None) -> int:
+    """How many files wait or are being worked on; without those of one owner."""
+    statement = select(func.count()).select_from(Job).where(Job.space_id == space_id)
+    if not_of is not None:
+        statement = statement.where(or_(Job.owner.is_(None), Job.owner != not_of))
+    return connection.scalar(statement) or 0
+
+
+def new_jobs_of_size(connection: Connection, space_id: int, sizes_bytes: Iterable[int]) -> list[NewJob]:
+    """Jobs of files that the catalog does not know, of given sizes, in order of path."""
+    found: list[NewJob] = []
+    for part in _chunks(sorted(set(sizes_bytes))):
+        rows = connection.execute(
+            select(Job.path, Job.size_bytes, Job.mtime_ns)
+            .outerjoin(Asset, Asset.path == Job.path)
+            .where(
+                Job.space_id == space_id, Job.size_bytes.in_(part), Job.lease_until == 0.0, Asset.id.is_(None)
+            )
+        )
+        found.extend(NewJob(row.path, row.size_bytes, row.mtime_ns) for row in rows)
+    return sorted(found, key=lambda job: job.path)
+
+
+def _chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
