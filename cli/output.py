@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from searchkit.types import Result, Results, Span
+    from searchkit.types import Result, Span
 
 __all__ = ["error_line", "line", "note", "print_json", "print_paths", "print_results", "shown_path", "table"]
 
@@ -51,11 +51,14 @@ def shown_path(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def print_results(results: Results) -> None:
-    """Results as a table: rank, score, modality, file, span or passage."""
+def print_results(results: Sequence[Result]) -> None:
+    """Results as a table: rank, probability of a match, score, modality, file, span or passage."""
+    if not results:
+        return
     rows = [
         (
             str(result.rank),
+            "" if result.match is None else f"{result.match:.0%}",
             f"{result.score:.3f}",
             result.modality.value,
             shown_path(result.path),
@@ -63,7 +66,7 @@ def print_results(results: Results) -> None:
         )
         for result in results
     ]
-    table(("", "score", "kind", "file", ""), rows)
+    table(("", "match", "score", "kind", "file", ""), rows)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

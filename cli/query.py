@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from searchkit.cli.exits import Exit
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
 from searchkit.cli.output import note, print_json, print_paths, print_results
+
+if TYPE_CHECKING:
+    from searchkit.types import Results
 
 __all__ = ["query"]
 
@@ -45,6 +48,11 @@ def query(
     spans: Annotated[bool, typer.Option("--spans", help="Every span, not the best of each file.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the paths.")] = False,
     nul: Annotated[bool, typer.Option("-0", help="With --paths: end each with NUL, for xargs -0.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also show what is no good match.")] = False,
+    cutoff: Annotated[
+        float | None,
+        typer.Option("--cutoff", help="Lowest probability of a good match, 0 to 1.", show_default=False),
+    ] = None,
     library: LibraryOption = None,
     model: ModelOption = None,
     model_dir: ModelDirOption = None,
@@ -55,7 +63,7 @@ def query(
     Example: searchkit query --audio bark.wav --text 'in the snow^0.5' --to image
     """
     from searchkit.library import open_library
-    from searchkit.query import from_flags
+    from searchkit.query import CUTOFF, from_flags
 
     value = from_flags(
         text or (),
@@ -68,13 +76,26 @@ def query(
         expr=[*([" ".join(words)] if words else []), *(expr or ())],
     )
     with open_library(library, create=False, read_only=True, model=model, model_dir=model_dir) as opened:
-        results = opened.search(value, to=to, k=k, where=where, spans=spans)
+        results = opened.search(
+            value, to=to, k=k, where=where, spans=spans, cutoff=CUTOFF if cutoff is None else cutoff
+        )
     if json:
         print_json(results.to_dict())
-    elif paths or nul:
-        print_paths((result.path for result in results), nul=nul)
-    elif len(results):
-        print_results(results)
+        return Exit.OK if len(results) else Exit.NO_MATCH
+    shown = results.found if everything else results.good
+    if paths or nul:
+        print_paths((result.path for result in shown), nul=nul)
     else:
+        print_results(shown)
+    _say_what_is_missing(results, len(shown), to)
+    return Exit.OK if shown else Exit.NO_MATCH
+
+
+def _say_what_is_missing(results: Results, shown: int, to: str | None) -> None:
+    hidden = len(results) - shown
+    if not len(results):
         note("nothing found" + (f" among {to}" if to else ""))
-    return Exit.OK if len(results) else Exit.NO_MATCH
+    elif not shown:
+        note(f"no good match; --all shows the {hidden} nearest")
+    elif hidden:
+        note(f"{hidden} more are no good match; --all shows them")

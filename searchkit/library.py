@@ -13,30 +13,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from searchkit.catalog import CATALOG_FILE, Catalog, assets, segments, spaces, tags
+from searchkit.catalog import CATALOG_FILE, Catalog, assets, spaces, tags
 from searchkit.catalog.assets import FileError
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_settings
 from searchkit.durable import disk_full_guard
 from searchkit.encoders import open_encoder, resolve_info
-from searchkit.errors import LibraryError, LibraryNotFound, QueryError, SpaceMismatch, UsageError
+from searchkit.errors import LibraryError, LibraryNotFound, SpaceMismatch, UsageError
 from searchkit.loading import decode_settings_for, load_samples
 from searchkit.media import DecodeSettings
-from searchkit.query import EmbeddedQuery, Filter, Query, Segment, embed_query, parse, parse_filter
-from searchkit.query.calibrate import background_ids
+from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, embed_query, parse, parse_filter
 from searchkit.query.embed import Load
-from searchkit.query.explain import Explanation, FilterPart, explain_candidate, filter_parts
-from searchkit.query.search import (
-    FUSIONS,
-    Candidate,
-    Searchable,
-    candidate_of,
-    find_candidates,
-    parse_modalities,
-    to_results,
-)
+from searchkit.query.explain import Explanation
+from searchkit.searching import Searcher, SearchOptions
 from searchkit.status import LibraryStatus, read_status
 from searchkit.stores import open_collection
 from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
@@ -47,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Library", "open_library"]
 
 VECTORS_FOLDER = "vectors"
-
-_EXPLAINED_RANKS = 1000
 
 
 def _is_server(store: str) -> bool:
@@ -116,8 +103,7 @@ class Library:
         self._mutex = threading.RLock()
         self._encoder: Encoder | None = None
         self._query_load: Load | None = None
-        self._stores: dict[int, VectorStore] = {}
-        self._samples: dict[int, tuple[int, FloatArray]] = {}
+        self._searcher = Searcher(self)
 
     @property
     def encoder(self) -> Encoder:
@@ -195,6 +181,8 @@ class Library:
         spans: bool = False,
         diverse: bool = False,
         fusion: str = "calibrated",
+        prompts: Sequence[str] = ("{}",),
+        cutoff: float = CUTOFF,
     ) -> Results:
         """Search with a query value, or with its source text: ``audio:bark.wav + 0.5*text:"snow"``.
 
@@ -206,6 +194,9 @@ class Library:
             spans: every matching span instead of the best of each file; neighbours are merged.
             diverse: prefer results that differ from those before them.
             fusion: how several modalities interleave: "calibrated" by what their scores mean, or "rrf".
+            prompts: what is embedded for words, ``{}`` standing for them; several average.
+            cutoff: lowest ``match`` of a good result, 0 to 1. All k results come back all the same;
+                ``Results.good`` counts those that reach it.
 
         Raises:
             QueryError: the query does not parse, is empty, or cancels out; ``k`` is below 1.
@@ -214,25 +205,17 @@ class Library:
             ModalityUnsupported: the encoder cannot embed one of its terms.
             SpaceMismatch: the library has no vectors of this encoder.
         """
-        if k < 1:
-            raise QueryError(f"k must be at least 1, got {k}", hint="-k 10")
-        if fusion not in FUSIONS:
-            raise QueryError(f"no fusion is called {fusion!r}", hint=f"choose from {', '.join(FUSIONS)}")
-        value = parse(query) if isinstance(query, str) else query
-        searched = self._searched(to)
-        embedded = self.embed_query(value)
-        candidates = find_candidates(
-            embedded.vector,
-            catalog=self.catalog,
-            searched=searched,
+        options = SearchOptions(
+            to=to,
             k=k,
             where=parse_filter(where) if isinstance(where, str) else where,
             spans=spans,
             diverse=diverse,
             fusion=fusion,
-            without=frozenset(term.operand.id for term in value.terms if isinstance(term.operand, Segment)),
+            prompts=prompts,
+            cutoff=cutoff,
         )
-        return Results(str(value), self.space.fingerprint, tuple(to_results(candidates)))
+        return self._searcher.search(parse(query) if isinstance(query, str) else query, options)
 
     def explain(
         self,
@@ -241,6 +224,7 @@ class Library:
         *,
         to: str | Modality | Sequence[str | Modality] | None = None,
         where: Filter | str | None = None,
+        prompts: Sequence[str] = ("{}",),
     ) -> Explanation:
         """Why a file ranks where it does: each term's share, raw and calibrated score, filters, ranks.
 
@@ -249,37 +233,21 @@ class Library:
             path: a file of the library.
             to: the modalities that were searched.
             where: the filter that was set.
+            prompts: as in ``search``.
 
         Raises:
             UsageError: the library holds no such file.
             QueryError: the query does not parse, is empty, or cancels out.
         """
-        value = parse(query) if isinstance(query, str) else query
         condition = parse_filter(where) if isinstance(where, str) else where
-        target = os.path.abspath(Path(path).expanduser())  # noqa: PTH100
-        with self.catalog.read() as connection:
-            asset = assets.asset_at(connection, target)
-        if asset is None:
-            raise UsageError(f"the library holds no file {path}", hint="searchkit index FILE puts it in")
-        embedded = self.embed_query(value)
-        best: tuple[Candidate, Searchable] | None = None
-        for searchable in self._searched(to):
-            candidate = candidate_of(embedded.vector, self.catalog, searchable, asset.id, condition)
-            if candidate is not None and (best is None or candidate.score > best[0].score):
-                best = candidate, searchable
-        if best is None:
-            raise UsageError(
-                f"{path} has nothing embedded among what is searched",
-                hint="`searchkit errors` says why a file is missing; --to widens the search",
-            )
-        results = self.search(value, to=to, where=condition, k=_EXPLAINED_RANKS)
-        rank = next((result.rank for result in results if result.asset_id == asset.id), None)
-        parts = [FilterPart(str(p), p.matches(asset, asset.tags)) for p in filter_parts(condition)]
-        return explain_candidate(embedded, *best, rank=rank, filters=parts)
+        options = SearchOptions(to=to, where=condition, prompts=prompts)
+        return self._searcher.explain(parse(query) if isinstance(query, str) else query, path, options)
 
-    def embed_query(self, query: Query) -> EmbeddedQuery:
+    def embed_query(self, query: Query, *, prompts: Sequence[str] = ("{}",)) -> EmbeddedQuery:
         """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
-        return embed_query(query, self.encoder, load=self._load, fetch=self._fetch)
+        return embed_query(
+            query, self.encoder, load=self._load, fetch=self._searcher.fetch, templates=prompts
+        )
 
     def answer_with(self, encoder: Encoder, load: Load) -> None:
         """Embed with another encoder of the same space, and open the files of queries with ``load``.
@@ -361,9 +329,7 @@ class Library:
             stack.callback(self.catalog.close)
             if self._encoder is not None:
                 stack.callback(self._encoder.close)
-            for store in self._stores.values():
-                stack.callback(store.close)
-            self._stores.clear()
+            stack.callback(self._searcher.close)
             self._encoder = None
 
     def __enter__(self) -> Library:
@@ -374,61 +340,7 @@ class Library:
     ) -> None:
         self.close()
 
-    def _space_id(self) -> int:
-        with self.catalog.read() as connection:
-            space_id = spaces.find_space(connection, self.space)
-            if space_id is not None:
-                return space_id
-            others = sorted({space.encoder for _, space in spaces.spaces(connection)})
-        if not others:
-            raise LibraryNotFound(
-                f"the library {self.folder} is empty", hint="put something in it: searchkit index FOLDER"
-            )
-        raise SpaceMismatch(
-            f"the library {self.folder} has no vectors of model {self.settings.model!r} "
-            f"in its present form; it has vectors of: {', '.join(others)}",
-            hint=f"searchkit index --model {self.settings.model}, or search with --model {others[0]}",
-        )
-
-    def _store(self, collection: CollectionRef) -> VectorStore:
-        with self._mutex:
-            if collection.id not in self._stores:
-                self._stores[collection.id] = self.open_store(collection, self.space.dim, read_only=True)
-            return self._stores[collection.id]
-
-    def _searched(self, to: str | Modality | Sequence[str | Modality] | None) -> list[Searchable]:
-        modalities = parse_modalities(to)
-        space_id = self._space_id()
-        with self.catalog.read() as connection:
-            refs = spaces.collections_of(connection, space_id)
-        return [self._searchable(ref) for ref in refs if ref.modality in modalities]
-
-    def _searchable(self, collection: CollectionRef) -> Searchable:
-        """A collection with a sample of its rows, drawn again when its size has changed by a tenth."""
-        store = self._store(collection)
-        size = len(store)
-        with self._mutex:
-            drawn_at, sample = self._samples.get(collection.id, (-1, None))
-            if sample is None or abs(size - drawn_at) * 10 > drawn_at:
-                ids = background_ids(store.ids())
-                sample = store.fetch(ids) if len(ids) else np.empty((0, self.space.dim), np.float32)
-                self._samples[collection.id] = (size, sample)
-        return Searchable(collection, store, sample)
-
     def _load(self, path: Path, modality: Modality) -> Sequence[Sample]:
         if self._query_load is not None:
             return self._query_load(path, modality)
         return load_samples(path, modality, self.decode_settings)
-
-    def _fetch(self, segment_id: int) -> FloatArray:
-        with self.catalog.read() as connection:
-            collection = segments.collection_of(connection, segment_id)
-            refs = spaces.collections_of(connection, self._space_id())
-        for ref in refs:
-            if ref.id == collection:
-                row: FloatArray = self._store(ref).fetch([segment_id])[0]
-                return row
-        raise QueryError(
-            f"the library has no segment {segment_id} in this space",
-            hint="ids are the segment_id of `--json`",
-        )

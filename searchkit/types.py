@@ -171,6 +171,7 @@ class Result:
             to tell.
         z: how far its score lies above those of unrelated segments, in their spreads; None likewise.
         copies: other files of the library with the same content.
+        found_by: what found it: "vectors", "words" (of its name or text), "name" (it was asked for by name).
     """
 
     rank: int
@@ -184,6 +185,11 @@ class Result:
     match: float | None = None
     z: float | None = None
     copies: tuple[Path, ...] = ()
+    found_by: tuple[str, ...] = ("vectors",)
+
+    def is_good(self, cutoff: float) -> bool:
+        """Whether it reaches a cut-off on ``match``, was found by words, or cannot be judged."""
+        return self.match is None or self.match >= cutoff or self.found_by != ("vectors",)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; times are seconds, null for a whole asset."""
@@ -200,6 +206,7 @@ class Result:
             "match": None if self.match is None else round(self.match, 4),
             "z": None if self.z is None else round(self.z, 3),
             "copies": [str(copy) for copy in self.copies],
+            "found_by": list(self.found_by),
         }
 
 
@@ -210,12 +217,19 @@ class Results(Sequence[Result]):
     Attributes:
         query: the query's source text.
         space: the space that was searched.
-        found: the results.
+        found: the results, good or not.
+        cutoff: lowest ``match`` of a good one.
     """
 
     query: str
     space: str
     found: tuple[Result, ...]
+    cutoff: float = 0.0
+
+    @property
+    def good(self) -> tuple[Result, ...]:
+        """The results that are no chance finds (or cannot be judged), best first; empty: no good match."""
+        return tuple(result for result in self.found if result.is_good(self.cutoff))
 
     @overload
     def __getitem__(self, index: int) -> Result: ...
@@ -232,6 +246,8 @@ class Results(Sequence[Result]):
         return {
             "query": self.query,
             "space": self.space,
+            "cutoff": self.cutoff,
+            "good": len(self.good),
             "results": [result.to_dict() for result in self.found],
         }
 

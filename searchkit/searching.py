@@ -1,0 +1,199 @@
+"""The searching side of a library: stores opened on first use, and what scores mean in each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from searchkit.catalog import assets, segments, spaces
+from searchkit.catalog.spaces import CollectionRef
+from searchkit.errors import LibraryNotFound, QueryError, SpaceMismatch, UsageError
+from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, Segment, background_ids
+from searchkit.query.explain import Explanation, FilterPart, explain_candidate, filter_parts
+from searchkit.query.search import (
+    FUSIONS,
+    Candidate,
+    Searchable,
+    candidate_of,
+    find_candidates,
+    parse_modalities,
+    to_results,
+)
+from searchkit.types import FloatArray, Modality, Results, VectorStore
+
+if TYPE_CHECKING:
+    from searchkit.library import Library
+
+__all__ = ["SearchOptions", "Searcher"]
+
+_EXPLAINED_RANKS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How to search; see ``Library.search``.
+
+    Raises:
+        QueryError: a value is out of range.
+    """
+
+    to: str | Modality | Sequence[str | Modality] | None = None
+    k: int = 10
+    where: Filter | None = None
+    spans: bool = False
+    diverse: bool = False
+    fusion: str = FUSIONS[0]
+    prompts: Sequence[str] = ("{}",)
+    cutoff: float = CUTOFF
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise QueryError(f"k must be at least 1, got {self.k}", hint="-k 10")
+        if self.fusion not in FUSIONS:
+            raise QueryError(f"no fusion is called {self.fusion!r}", hint=f"choose from {', '.join(FUSIONS)}")
+        if not 0 <= self.cutoff <= 1:
+            raise QueryError(
+                f"a cut-off is a probability from 0 to 1, got {self.cutoff}", hint=f"--cutoff {CUTOFF}"
+            )
+
+
+class Searcher:
+    """Searches one library in the space of its encoder; safe to use from several threads."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._mutex = threading.RLock()
+        self._stores: dict[int, VectorStore] = {}
+        self._samples: dict[int, tuple[int, FloatArray]] = {}
+
+    def search(self, query: Query, options: SearchOptions) -> Results:
+        """Find what is near a query; see ``Library.search``."""
+        searched = self.searched(options.to)
+        embedded = self._library.embed_query(query, prompts=options.prompts)
+        return self._ranked(embedded, searched, options)
+
+    def _ranked(
+        self, embedded: EmbeddedQuery, searched: Sequence[Searchable], options: SearchOptions
+    ) -> Results:
+        query = embedded.query
+        candidates = find_candidates(
+            embedded.vector,
+            catalog=self._library.catalog,
+            searched=searched,
+            k=options.k,
+            where=options.where,
+            spans=options.spans,
+            diverse=options.diverse,
+            fusion=options.fusion,
+            without=frozenset(term.operand.id for term in query.terms if isinstance(term.operand, Segment)),
+        )
+        found = tuple(to_results(candidates))
+        return Results(str(query), self._library.space.fingerprint, found, options.cutoff)
+
+    def explain(self, query: Query, path: str | Path, options: SearchOptions) -> Explanation:
+        """Say why a file ranks where it does; see ``Library.explain``."""
+        catalog = self._library.catalog
+        target = os.path.abspath(Path(path).expanduser())  # noqa: PTH100
+        with catalog.read() as connection:
+            asset = assets.asset_at(connection, target)
+        if asset is None:
+            raise UsageError(f"the library holds no file {path}", hint="searchkit index FILE puts it in")
+        searched = self.searched(options.to)
+        embedded = self._library.embed_query(query, prompts=options.prompts)
+        best: tuple[Candidate, Searchable] | None = None
+        for searchable in searched:
+            candidate = candidate_of(embedded.vector, catalog, searchable, asset.id, options.where)
+            if candidate is not None and (best is None or candidate.score > best[0].score):
+                best = candidate, searchable
+        if best is None:
+            raise UsageError(
+                f"{path} has nothing embedded among what is searched",
+                hint="`searchkit errors` says why a file is missing; --to widens the search",
+            )
+        results = self._ranked(embedded, searched, replace(options, k=_EXPLAINED_RANKS))
+        rank = next((result.rank for result in results if result.asset_id == asset.id), None)
+        parts = [FilterPart(str(p), p.matches(asset, asset.tags)) for p in filter_parts(options.where)]
+        return explain_candidate(embedded, *best, rank=rank, filters=parts)
+
+    def searched(self, to: str | Modality | Sequence[str | Modality] | None) -> list[Searchable]:
+        """The collections that hold some modalities, or all.
+
+        Raises:
+            QueryError: there is no such modality.
+            SpaceMismatch: the library has no vectors of its encoder.
+        """
+        modalities = parse_modalities(to)
+        space_id = self._space_id()
+        with self._library.catalog.read() as connection:
+            refs = spaces.collections_of(connection, space_id)
+        return [self._searchable(ref) for ref in refs if ref.modality in modalities]
+
+    def fetch(self, segment_id: int) -> FloatArray:
+        """The vector (dim,) of a segment.
+
+        Raises:
+            QueryError: there is no such segment in this space.
+        """
+        with self._library.catalog.read() as connection:
+            collection = segments.collection_of(connection, segment_id)
+            refs = spaces.collections_of(connection, self._space_id())
+        for ref in refs:
+            if ref.id == collection:
+                row: FloatArray = self._store(ref).fetch([segment_id])[0]
+                return row
+        raise QueryError(
+            f"the library has no segment {segment_id} in this space",
+            hint="ids are the segment_id of `--json`",
+        )
+
+    def close(self) -> None:
+        """Close the stores."""
+        with self._mutex, contextlib.ExitStack() as stack:
+            for store in self._stores.values():
+                stack.callback(store.close)
+            self._stores.clear()
+
+    def _searchable(self, collection: CollectionRef) -> Searchable:
+        """A collection with a sample of its rows, drawn again when its size has changed by a tenth."""
+        store = self._store(collection)
+        size = len(store)
+        with self._mutex:
+            drawn_at, sample = self._samples.get(collection.id, (-1, None))
+            if sample is None or abs(size - drawn_at) * 10 > drawn_at:
+                ids = background_ids(store.ids())
+                sample = store.fetch(ids) if len(ids) else np.empty((0, store.dim), np.float32)
+                self._samples[collection.id] = (size, sample)
+        return Searchable(collection, store, sample)
+
+    def _store(self, collection: CollectionRef) -> VectorStore:
+        with self._mutex:
+            if collection.id not in self._stores:
+                dim = self._library.space.dim
+                self._stores[collection.id] = self._library.open_store(collection, dim, read_only=True)
+            return self._stores[collection.id]
+
+    def _space_id(self) -> int:
+        library = self._library
+        with library.catalog.read() as connection:
+            space_id = spaces.find_space(connection, library.space)
+            if space_id is not None:
+                return space_id
+            others = sorted({space.encoder for _, space in spaces.spaces(connection)})
+        if not others:
+            raise LibraryNotFound(
+                f"the library {library.folder} is empty",
+                hint="put something in it: searchkit index FOLDER",
+            )
+        model = library.settings.model
+        raise SpaceMismatch(
+            f"the library {library.folder} has no vectors of model {model!r} "
+            f"in its present form; it has vectors of: {', '.join(others)}",
+            hint=f"searchkit index --model {model}, or search with --model {others[0]}",
+        )
