@@ -4,6 +4,7 @@
 spec                        where the vectors are
 ==========================  ======================================================================
 ``faiss``                   files in ``root/name`` (the default)
+``faiss+gpu``               the same files, scanned on a GPU where there is one (extra ``gpu``)
 ``exact``                   in memory, gone when closed; the oracle of the tests
 ``qdrant+local:PATH``       qdrant-client's own files in PATH; for tests and a few thousand vectors
 ``qdrant://HOST[:PORT]``    a Qdrant server; ``qdrants://`` for TLS
@@ -53,9 +54,8 @@ STORES: Mapping[str, StoreInfo] = MappingProxyType(
     {
         info.scheme: info
         for info in (
-            StoreInfo(
-                "faiss", "searchkit.stores.faiss.opening", "files beside the catalog, to millions of rows"
-            ),
+            StoreInfo("faiss", "searchkit.stores.faiss.opening", "files beside the catalog (the default)"),
+            StoreInfo("faiss+gpu", "searchkit.stores.faiss.opening", "the same files, rows also on a GPU"),
             StoreInfo("exact", "searchkit.stores.exact", "in memory, every row scored; for tests"),
             *(
                 StoreInfo(scheme, "searchkit.stores.qdrant.opening", summary, True, "qdrant-client", "qdrant")

@@ -13,7 +13,8 @@ from searchkit.stores import (
     open_collection,
     resolve_store,
 )
-from searchkit.testing import unit_rows
+from searchkit.stores.faiss import gpu
+from searchkit.testing import assert_same_hits, unit_rows
 
 
 def test_the_default_store_is_in_the_table() -> None:
@@ -82,4 +83,25 @@ def test_chunks_hold_all_rows_once_in_order(tmp_path: Path) -> None:
     assert [len(chunk) for chunk, _ in chunks] == [7] * 7 + [1]
     assert np.concatenate([chunk for chunk, _ in chunks]).tolist() == ids.tolist()
     np.testing.assert_array_equal(np.concatenate([rows for _, rows in chunks]), store.fetch(ids))
+    store.close()
+
+
+def test_without_a_gpu_the_same_files_are_searched_on_the_cpu(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import faiss  # small collections do without until it is loaded
+
+    assert faiss
+    gpu.gpu_is_there.cache_clear()
+    if gpu.gpu_is_there():
+        pytest.skip("this machine has a GPU")
+    gpu.gpu_is_there.cache_clear()
+    caplog.clear()
+    store = open_collection("faiss", root=tmp_path, name="a", dim=4)
+    store.upsert(range(5000), unit_rows(5000, 4))
+    expected = store.search(unit_rows(2, 4, seed=1), 5)
+    store.close()
+    store = open_collection("faiss+gpu", root=tmp_path, name="a", dim=4, read_only=True)
+    assert_same_hits(store.search(unit_rows(2, 4, seed=1), 5), expected)
+    assert "searching on the CPU" in caplog.text
     store.close()

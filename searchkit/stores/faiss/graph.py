@@ -71,7 +71,12 @@ def build_graph(segment: Segment, stop: threading.Event) -> FileEntry | None:
     """
     import faiss
 
-    index = faiss.IndexHNSWSQ(segment.dim, faiss.ScalarQuantizer.QT_fp16, _LINKS, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexHNSWSQ(
+        segment.dim,
+        faiss.ScalarQuantizer.QT_fp16,  # type: ignore[arg-type]
+        _LINKS,
+        faiss.METRIC_INNER_PRODUCT,
+    )
     index.hnsw.efConstruction = _BUILD_WIDTH
     index.is_trained = True
     for start in range(0, len(segment.rows), _BUILD_ROWS):

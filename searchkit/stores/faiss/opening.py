@@ -1,4 +1,4 @@
-"""What the table of stores calls for ``faiss``."""
+"""What the table of stores calls for ``faiss`` and ``faiss+gpu``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from searchkit.durable import fsync_folder
 from searchkit.errors import StoreLocked
 from searchkit.lock import WriterLock
 from searchkit.stores.faiss.store import FaissStore
+from searchkit.stores.faiss.tuning import Tuning
 from searchkit.stores.faiss.writer import LOCK_NAME
 
 __all__ = ["delete_collection", "open_collection"]
 
 
 def open_collection(spec: str, root: Path, name: str, dim: int, read_only: bool) -> FaissStore:
-    """Open ``root/name``."""
-    del spec
-    return FaissStore(root / name, dim, read_only=read_only)
+    """Open ``root/name``; for ``faiss+gpu`` with rows on a GPU, where there is one."""
+    return FaissStore(root / name, dim, read_only=read_only, tuning=Tuning(gpu=spec == "faiss+gpu"))
 
 
 def delete_collection(spec: str, root: Path, name: str) -> None:

@@ -10,12 +10,14 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from searchkit.stores.base import inner_products, rank
 from searchkit.stores.faiss.codes import Codes, codes_of
+from searchkit.stores.faiss.gpu import GpuRows, gpu_is_there, gpu_rows_of
 from searchkit.stores.faiss.graph import Graph, graph_of
 from searchkit.stores.faiss.scan import Candidates, Positions, floor_of, scan_flat, scan_rows
 from searchkit.stores.faiss.snapshot import Part, Snapshot
@@ -23,6 +25,8 @@ from searchkit.stores.faiss.tuning import Tuning
 from searchkit.types import FloatArray, Hit, IdArray
 
 __all__ = ["search_snapshot"]
+
+CandidateIndex: TypeAlias = Codes | Graph | GpuRows
 
 _RESCORED_PER_HIT = 4
 _QUERIES_AT_ONCE = 64
@@ -77,7 +81,7 @@ def _candidates(
 ) -> list[list[Candidates]]:
     # without FAISS there is nothing to tune
     found: list[list[Candidates]] = [[] for _ in units]
-    indexed: list[tuple[_View, Codes | Graph]] = []
+    indexed: list[tuple[_View, CandidateIndex]] = []
     for view in views:
         index = _index(view, tuning) if tuning else None
         if index is not None:
@@ -94,10 +98,13 @@ def _candidates(
     return found
 
 
-def _index(view: _View, tuning: Tuning) -> Codes | Graph | None:
+def _index(view: _View, tuning: Tuning) -> CandidateIndex | None:
     segment = view.part.segment
     if segment is None or view.count <= tuning.exact_allowed:
         return None
+    everything = view.count == len(view.part.ids)
+    if tuning.gpu and everything and gpu_is_there() and (rows := gpu_rows_of(segment)) is not None:
+        return rows
     if view.count >= tuning.graph_share * len(view.part.ids) and (graph := graph_of(segment)) is not None:
         return graph
     return codes_of(segment)
@@ -110,12 +117,12 @@ def _scan_flat(view: _View, units: FloatArray, k: int) -> list[Candidates] | Non
 
 
 def _rescored(
-    indexed: Sequence[tuple[_View, Codes | Graph]], units: FloatArray, k: int, tuning: Tuning
+    indexed: Sequence[tuple[_View, CandidateIndex]], units: FloatArray, k: int, tuning: Tuning
 ) -> list[list[Candidates]]:
     """Of all indexed parts together, the candidates with the best estimates, with true scores."""
     wanted = max(tuning.rescored, _RESCORED_PER_HIT * k)
 
-    def estimate(view: _View, index: Codes | Graph) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    def estimate(view: _View, index: CandidateIndex) -> tuple[npt.NDArray[np.int64], FloatArray]:
         return index.search(units, min(wanted, view.count), view.bits)
 
     # many queries share the cores inside FAISS; one query shares them between the parts

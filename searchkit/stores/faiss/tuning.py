@@ -18,6 +18,7 @@ class Tuning:
         exact_allowed: up to so many allowed rows of a part are scored exactly even where there are codes.
         graph: a segment of so many gets a graph as well.
         graph_share: the graph is used when at least this share of the segment's rows is allowed.
+        gpu: hold rows on a GPU, where there is one.
         rescored: candidates found by codes that get true scores, for each query; at least four for each hit.
         tier: so many segments of like size are merged into one.
         most_dead: a segment with a larger share of dead rows is rewritten.
@@ -29,6 +30,7 @@ class Tuning:
     exact_allowed: int = 1000
     graph: int = 1_000_000
     graph_share: float = 0.5
+    gpu: bool = False
     rescored: int = 300
     tier: int = 4
     most_dead: float = 0.25
