@@ -94,7 +94,7 @@ def _newest(
         among = parse_filter(f"modality:{','.join(wanted)}").sql() if wanted else None
         condition = among if condition is None else condition if among is None else condition & among
     before = place.get("before")
-    rows: list[tuple[int, int, str]] = []
+    rows: list[tuple[int, int, str, str | None]] = []
     if space_id is not None:
         with served.library.catalog.read() as connection:
             rows = details.newest(
@@ -115,11 +115,11 @@ def _newest(
                 "end_s": None,
                 "asset_id": asset_id,
                 "segment_id": segment_id,
-                "text": None,
+                "text": text,
                 **asset_facts(known[asset_id]),
             }
         )
-        for number, (asset_id, segment_id, _) in enumerate(rows[: request.k], start=1)
+        for number, (asset_id, segment_id, _, text) in enumerate(rows[: request.k], start=1)
     ]
     after = None
     if len(rows) > request.k:

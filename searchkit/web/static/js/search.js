@@ -1,0 +1,156 @@
+// Runs searches, shows their results, and keeps the address in step.
+
+import { post } from "./api.js";
+import { showFailure, takeTerms } from "./composer.js";
+import { clear, el, toast } from "./dom.js";
+import { showCount } from "./filters.js";
+import { number } from "./format.js";
+import { Grid } from "./grid.js";
+import { mediaUrl } from "./api.js";
+import { openPreview } from "./preview.js";
+import { joinedFilter } from "./query.js";
+import { addTerm, ask, source, state, writeAddress } from "./state.js";
+
+const PAGE = 40;
+const LESS_WEIGHT = -0.5;
+const NOT_WEIGHT = -0.2;
+
+const root = document.getElementById("results");
+const heading = el("h1", { class: "results__title" });
+const note = el("div", {});
+const grid = new Grid({ act, more, label: "Results" });
+let cursor = null;
+let asked = 0;
+let running = null;
+let loading = false;
+const hidden = new Set();
+
+export function startSearch() {
+  root.append(heading, note, grid.element);
+  document.addEventListener("ask", (event) => run(event.detail));
+  document.addEventListener("focus-results", () => grid.focus(0));
+}
+
+export const results = () => grid.results;
+
+async function run({ push, live }) {
+  const number_ = (asked += 1);
+  running?.abort();
+  running = new AbortController();
+  writeAddress(push);
+  if (push) hidden.clear();
+  document.body.classList.add("is-searching");
+  if (!grid.results.length) clear(note, skeleton());
+  const typed = state.words;
+  try {
+    const answer = await post(
+      "/v1/search",
+      { query: source(), to: state.to.length ? state.to : null, where: joinedFilter(state.where), k: PAGE, spans: state.spans, diverse: state.diverse },
+      { signal: running.signal },
+    );
+    if (number_ !== asked) return;
+    showFailure(null);
+    if (!live && (typed || answer.terms.length !== state.terms.length)) takeTerms(answer.terms);
+    show(answer);
+    writeAddress(false);
+  } catch (problem) {
+    if (problem.name === "AbortError" || number_ !== asked) return;
+    // Half-typed sums are no reason to shout.
+    if (live && problem.code === "QuerySyntaxError") return;
+    showFailure(problem);
+    if (!live) showNothing(problem);
+  } finally {
+    if (number_ === asked) document.body.classList.remove("is-searching");
+  }
+}
+
+function words() {
+  return [...state.terms.filter((term) => term.kind === "text").map((term) => term.value), state.words].flatMap((text) => text.split(/\s+/));
+}
+
+function show(answer) {
+  cursor = answer.next_cursor;
+  grid.clear();
+  clear(note);
+  scrollTo({ top: 0 });
+  const shown = answer.results.filter((result) => !hidden.has(result.segment_id));
+  const isSearch = answer.terms.length > 0;
+  heading.textContent = isSearch ? "Results" : "Newest in the library";
+  heading.classList.toggle("is-quiet", isSearch);
+  document.title = isSearch ? `${answer.query} · searchkit` : "searchkit";
+  grid.add(shown, words());
+  const some = cursor ? `${number(shown.length)}+` : number(shown.length);
+  showCount(isSearch ? `${some} ${shown.length === 1 && !cursor ? "result" : "results"} in ${Math.max(1, Math.round(answer.took_ms))} ms` : "");
+  if (!shown.length) showEmpty(isSearch);
+}
+
+/** Grey tiles while the first answer is on its way. */
+function skeleton() {
+  const widths = [1.5, 1, 1.8, 1.3, 0.8, 1.5, 1.6, 1.1, 1.4, 1.9];
+  return el("div", { class: "skeleton", "aria-hidden": "true" }, widths.map((wide) => el("span", { style: { "flex-grow": wide, "flex-basis": `${wide * 160}px` } })));
+}
+
+function showEmpty(isSearch) {
+  const filtered = state.where.length || state.to.length;
+  const text = isSearch || filtered ? "Nothing passes these filters" : "The library is empty";
+  const next = isSearch || filtered ? "Remove a filter, or find other kinds of media." : "Put something in it on the command line, then come back:";
+  clear(note, el("div", { class: "empty" }, el("p", { class: "empty__title" }, text), el("p", { class: "empty__text" }, next), isSearch || filtered ? null : el("code", { class: "empty__code" }, "searchkit index ~/Pictures ~/Music")));
+}
+
+function showNothing(problem) {
+  grid.clear();
+  cursor = null;
+  showCount("");
+  heading.textContent = "";
+  if (problem.code === "LibraryNotFound") showEmpty(false);
+  else clear(note);
+}
+
+async function more() {
+  if (!cursor || loading) return;
+  const [from, number_] = [cursor, asked];
+  loading = true;
+  try {
+    const answer = await post("/v1/search", { cursor: from });
+    if (number_ !== asked) return;
+    cursor = answer.next_cursor;
+    grid.add(answer.results.filter((result) => !hidden.has(result.segment_id)), words());
+    if (document.body.dataset.view === "search" && state.terms.length) showCount(`${number(grid.results.length)}${cursor ? "+" : ""} results`);
+  } catch (problem) {
+    cursor = null;
+    toast(problem.message, { hint: problem.hint, kind: "error" });
+  } finally {
+    loading = false;
+    if (cursor && grid.end.getBoundingClientRect().top < innerHeight + 900) more();
+  }
+}
+
+/** What can be done to a result, from the grid and from the preview. */
+export function act(name, result) {
+  if (name === "open") openPreview(result, grid.results.includes(result) ? grid : null, act);
+  else if (name === "more") addTerm({ kind: "id", value: String(result.segment_id), weight: 1 });
+  else if (name === "less") addTerm({ kind: "id", value: String(result.segment_id), weight: LESS_WEIGHT });
+  else if (name === "not") notAMatch(result);
+  else if (name === "copy") copyPath(result);
+  else if (name === "file") open(mediaUrl(result.asset_id), "_blank", "noopener");
+}
+
+/** Gone from view, and the search leans a little away from it. */
+function notAMatch(result) {
+  hidden.add(result.segment_id);
+  grid.remove(result);
+  if (!state.terms.length && !state.words) return;
+  state.terms.push({ kind: "id", value: String(result.segment_id), weight: NOT_WEIGHT, start_s: null, end_s: null });
+  document.dispatchEvent(new Event("terms"));
+  ask({ push: false });
+}
+
+async function copyPath(result) {
+  try {
+    await navigator.clipboard.writeText(result.path);
+    toast("Path copied");
+  } catch {
+    toast(result.path);
+  }
+}
+
