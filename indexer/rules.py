@@ -1,7 +1,7 @@
 """Which files a walk passes over: hidden and system files, ``.searchkitignore``, patterns of the caller.
 
-Patterns are git's: ``*.tmp``, ``private/``, ``/only/here``, ``!but-not-this``. A ``.searchkitignore`` holds in
-the folder that it lies in and below; a deeper one comes first. A folder that is passed over is not entered.
+Patterns are those of git: ``*.tmp``, ``private/``, ``/only/here``, ``!but-not-this``. A ``.searchkitignore``
+holds in its folder and below; a deeper one comes first. A folder that is passed over is not entered.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,15 +111,28 @@ def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
     assert os.fsencode(found.path) == path
 
 
-def test_folders_nested_deeper_than_any_path_are_reported_not_fatal(tmp_path: Path) -> None:
-    here = os.open(tmp_path, os.O_RDONLY)
-    name = "n" * 200
-    for _ in range(25):
-        os.mkdir(name, dir_fd=here)
-        below = os.open(name, os.O_RDONLY, dir_fd=here)
+@pytest.fixture
+def nest(tmp_path: Path) -> Iterator[Callable[[str, int, str], None]]:
+    """Makes folders in folders, too many for any path or any recursion; and removes them again."""
+
+    def make_nest(name: str, depth: int, file: str) -> None:
+        here = os.open(tmp_path, os.O_RDONLY)
+        for _ in range(depth):
+            os.mkdir(name, dir_fd=here)
+            below = os.open(name, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, dir_fd=here))
         os.close(here)
-        here = below
-    os.close(here)
+
+    yield make_nest
+    subprocess.run(["rm", "-rf", str(tmp_path)], check=True)
+
+
+def test_folders_nested_deeper_than_any_path_are_reported_not_fatal(
+    tmp_path: Path, nest: Callable[[str, int, str], None]
+) -> None:
+    nest("n" * 200, 25, "deep.jpg")
     make(tmp_path, "beside.jpg")
     assert names(tmp_path) == ["beside.jpg"]
     (closed,) = unreadable(tmp_path).values()
@@ -125,13 +140,8 @@ def test_folders_nested_deeper_than_any_path_are_reported_not_fatal(tmp_path: Pa
     assert "too long" in closed.reason
 
 
-def test_a_thousand_folders_deep_is_no_recursion_error(tmp_path: Path) -> None:
-    here = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(1500):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(os.open("deep.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=here))
-    os.close(here)
+def test_a_thousand_folders_deep_is_no_recursion_error(
+    tmp_path: Path, nest: Callable[[str, int, str], None]
+) -> None:
+    nest("d", 1500, "deep.jpg")
     assert [Path(name).name for name in names(tmp_path)] == ["deep.jpg"]
