@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,7 +199,7 @@ def _open_with_ffmpeg(path: Path) -> Iterator[_Track]:
         offset_s = max(0.0, first.time - zero_s) if first.time is not None else 0.0
 
         def blocks() -> Iterator[FloatArray]:
-            for frame in itertools.chain([first], frames):
+            for frame in _gathered(itertools.chain([first], frames)):
                 if frame.sample_rate != first.sample_rate:
                     raise DecodeError(path, "its sample rate changes on the way")
                 yield _mono(path, frame)
@@ -213,6 +213,20 @@ def _open_with_ffmpeg(path: Path) -> Iterator[_Track]:
             tags=tag_facts({**stream.metadata, **container.metadata}),
             blocks=blocks(),
         )
+
+
+def _gathered(frames: Iterable[Any]) -> Iterator[Any]:
+    """Frames of about a second, made of those of some milliseconds, which cost much more to handle."""
+    for _, alike in itertools.groupby(frames, lambda f: (f.sample_rate, f.format.name, f.layout.name)):
+        fifo = av.AudioFifo()
+        for frame in alike:
+            # Gaps between frames are of no matter here.
+            frame.pts = None
+            fifo.write(frame)
+            if fifo.samples >= frame.sample_rate * _BLOCK_S:
+                yield fifo.read()
+        if fifo.samples:
+            yield fifo.read()
 
 
 # What one step of an integer sample format is worth, and where its silence lies.
