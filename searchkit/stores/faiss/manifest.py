@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,6 @@ class Manifest:
     generation: int
     log: str
     segments: tuple[SegmentEntry, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def file_names(self) -> set[str]:
         """Names of all files that belong to this state, the manifest itself left out."""
@@ -100,7 +98,6 @@ def read_manifest(path: Path, text: str) -> Manifest:
             generation=raw["generation"],
             log=raw["log"],
             segments=tuple(_segment(entry) for entry in raw["segments"]),
-            settings=raw["settings"],
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StoreCorrupt(

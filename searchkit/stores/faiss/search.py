@@ -83,7 +83,7 @@ def _candidates(
     found: list[list[Candidates]] = [[] for _ in units]
     indexed: list[tuple[_View, CandidateIndex]] = []
     for view in views:
-        index = _index(view, tuning) if tuning else None
+        index = _index(view, k, tuning) if tuning else None
         if index is not None:
             indexed.append((view, index))
             continue
@@ -98,9 +98,10 @@ def _candidates(
     return found
 
 
-def _index(view: _View, tuning: Tuning) -> CandidateIndex | None:
+def _index(view: _View, k: int, tuning: Tuning) -> CandidateIndex | None:
     segment = view.part.segment
-    if segment is None or view.count <= tuning.exact_allowed:
+    # with so many hits wanted, nearly all rows would be candidates
+    if segment is None or view.count <= max(tuning.exact_allowed, 2 * _RESCORED_PER_HIT * k):
         return None
     everything = view.count == len(view.part.ids)
     if tuning.gpu and everything and gpu_is_there() and (rows := gpu_rows_of(segment)) is not None:

@@ -145,25 +145,21 @@ class FaissStore:
     def close(self) -> None:
         """Flush, finish upkeep, release files and the writer's place; harmless when done twice."""
         upkeep, self._upkeep = self._upkeep, None
-        if upkeep is not None:
-            try:
+        try:
+            if upkeep is not None:
                 with self._mutex:
+                    self._writable().flush()
                     upkeep.start()
                 # never longer than writing has taken: what is broken off is begun again by a later writer
                 upkeep.wait(max(_CLOSING_S, time.monotonic() - self._opened_s))
-            finally:
+        finally:
+            if upkeep is not None:
                 upkeep.stop()
-        with self._mutex:
-            if self._closed:
-                return
-            self._closed = True
-            if self._reader is not None:
-                self._reader.close()
-            if self._writer is not None:
-                try:
-                    self._writer.flush()
-                finally:
-                    self._writer.close()
+            with self._mutex:
+                self._closed = True
+                for each in (self._reader, self._writer):
+                    if each is not None:
+                        each.close()
 
     def describe(self) -> StoreReport:
         """How large the collection is, and how it lies on disk; reads no rows."""

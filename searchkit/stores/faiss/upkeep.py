@@ -6,6 +6,7 @@ It decides and does the work; the writer makes each result count, in one switch 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -95,7 +96,7 @@ class Upkeep:
 
     def _run(self) -> None:
         try:
-            while self._merge() or self._derive():
+            while self._merge() or self._derive(gently=True):
                 pass
         except _Stopped:
             pass
@@ -155,13 +156,18 @@ class Upkeep:
             with self._mutex:
                 return writer.change(swap)
 
-    def _derive(self) -> bool:
+    def _derive(self, *, gently: bool = False) -> bool:
         with self._mutex:
             due = self._derivation_due()
         if due is None:
             return False
         segment, build = due
         name = segment.entry.name
+        if gently:
+            import faiss
+
+            # of this thread alone; searches and encoders want the rest
+            faiss.omp_set_num_threads(max(1, (os.cpu_count() or 2) // 2))
         with self._writer.keeping(name):
             built = build(segment, self._stop)
             if built is None:

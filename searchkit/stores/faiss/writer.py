@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from searchkit.durable import write_bytes
+from searchkit.durable import fsync_folder, write_bytes
 from searchkit.errors import StoreLocked
 from searchkit.lock import WriterLock
 from searchkit.stores.faiss.log import LOG_HEADER, append_bytes, encode_record, sync
@@ -42,7 +42,7 @@ class CollectionWriter:
     """
 
     def __init__(self, folder: Path, dim: int, *, tuning: Tuning) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         self._lock = WriterLock(folder / LOCK_NAME, f"the collection {folder}", error=StoreLocked)
         self._seal_rows = tuning.seal
         self.reader = CollectionReader(folder, dim)
@@ -223,3 +223,11 @@ class CollectionWriter:
             ours = path.name.startswith(("seg-", "log-", ".seg-", ".log-", f".{MANIFEST_NAME}."))
             if ours and path.name not in kept and name.partition(".")[0] not in self._unlisted:
                 path.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it so that they survive a power cut."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        fsync_folder(folder.parent)
