@@ -1,4 +1,5 @@
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -291,5 +292,27 @@ def test_a_graph_takes_over_by_itself_and_codes_serve_selective_searches(tmp_pat
         ]
         assert sum(shared) >= 0.98 * 500
         assert not any(hit.id % 7 == 0 for hits in found for hit in hits if hit.id < 6000)
+    assert store.verify().ok
+    store.close()
+
+
+def test_files_of_format_1_are_read_and_written_on(tmp_path: Path) -> None:
+    """The files were written by searchkit 0.1.0: sealed, masked and coded segments, and a log with a tail."""
+    old = Path(__file__).parent / "files"
+    expected = np.load(old / "faiss-1.npz")
+    folder = tmp_path / "c"
+    shutil.copytree(old / "faiss-1", folder)
+    for read_only in (True, False):
+        store = FaissStore(folder, 16, read_only=read_only)
+        assert store.verify().problems == ()
+        assert store.ids().tolist() == expected["ids"].tolist()
+        np.testing.assert_array_equal(store.fetch(expected["ids"]), expected["rows"].astype(np.float32))
+        hits = store.search(expected["rows"].astype(np.float32), 1)
+        assert [found[0].id for found in hits] == expected["ids"].tolist()
+        store.close()
+    store = FaissStore(folder, 16)
+    store.upsert([9000], unit_rows(1, 16, seed=11))
+    store.compact()
+    assert len(store) == len(expected["ids"]) + 1
     assert store.verify().ok
     store.close()
