@@ -19,6 +19,7 @@ from searchkit.cli import (
     explain,
     ground,
     index,
+    mcp,
     models,
     query,
     serve,
@@ -70,6 +71,7 @@ app.command("remove")(remove_command.remove)
 app.command("verify")(verify.verify)
 app.command("tag")(tag.tag)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.command("demo")(demo.demo)
 app.command("ground")(ground.ground)
 app.command("classify")(classify.classify)

@@ -21,6 +21,7 @@ from searchkit import errors
 from searchkit._version import __version__
 
 if TYPE_CHECKING:
+    from searchkit.client import Client
     from searchkit.library import Library, open_library
     from searchkit.query import Query, audio, image, parse, segment, text, video
     from searchkit.status import LibraryStatus
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AudioSample",
+    "Client",
     "ImageSample",
     "Library",
     "LibraryStatus",
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "searchkit.client": ("Client",),
     "searchkit.library": ("Library", "open_library"),
     "searchkit.status": ("LibraryStatus",),
     "searchkit.query": ("Query", "audio", "image", "parse", "segment", "text", "video"),

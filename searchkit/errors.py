@@ -27,6 +27,8 @@
     │   ├── StoreLocked            another process is writing to it
     │   └── StoreCorrupt           a store file is damaged
     ├── DependencyMissing          an optional package is not installed
+    ├── Unavailable                a server cannot hand something out (.status)
+    ├── ServerError                a server that was asked refused or failed (.status)
     └── DiskFull                   no space is left, nothing half-written stays
 
 Each carries ``hint``: what to type or do next ("" when there is nothing to say). Only ``cli/main.py`` turns
@@ -58,10 +60,12 @@ __all__ = [
     "QueryError",
     "QuerySyntaxError",
     "SearchkitError",
+    "ServerError",
     "SpaceMismatch",
     "StoreCorrupt",
     "StoreError",
     "StoreLocked",
+    "Unavailable",
     "UnknownId",
     "UsageError",
 ]
@@ -191,6 +195,22 @@ class DependencyMissing(SearchkitError):
         super().__init__(f"{package} is not installed", hint=f"pip install 'searchkit[{extra}]'")
         self.package = package
         self.extra = extra
+
+
+class Unavailable(SearchkitError):
+    """A server cannot hand something out; ``status`` says why in HTTP's terms."""
+
+    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ServerError(SearchkitError):
+    """A server that was asked refused or failed; ``status`` is HTTP's, 0 when it did not answer."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class DiskFull(SearchkitError):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from searchkit.catalog.details import AssetDetails
-from searchkit.web.problems import Unavailable, safe_text
+from searchkit.errors import Unavailable
+from searchkit.web.problems import safe_text
 
 __all__ = ["ReadableFile", "readable_file", "served_type"]
 

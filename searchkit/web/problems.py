@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from searchkit import errors
 
-__all__ = ["Unavailable", "add_problem_handlers", "problem", "safe_text"]
+__all__ = ["add_problem_handlers", "problem", "safe_text"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,14 +51,6 @@ _TITLES = {
     503: "Not available now",
     507: "The disk is full",
 }
-
-
-class Unavailable(errors.SearchkitError):
-    """Something of a library cannot be handed out; ``status`` says why in HTTP's terms."""
-
-    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
 
 
 def safe_text(text: str) -> str:
@@ -106,11 +98,11 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def _on_searchkit_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.SearchkitError)
-    if isinstance(error, Unavailable):
+    if isinstance(error, errors.Unavailable):
         status = error.status
     else:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    if status >= 500:
+    if status >= 500 and not isinstance(error, errors.Unavailable):
         _LOG.warning("%s %s: %s", request.method, request.url.path, error)
     more: dict[str, Any] = {"column": error.column} if isinstance(error, errors.QuerySyntaxError) else {}
     return problem(status, error.message, hint=error.hint, code=type(error).__name__, **more)

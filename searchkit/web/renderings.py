@@ -17,13 +17,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from searchkit.catalog.details import AssetDetails
-from searchkit.errors import DecodeError
+from searchkit.errors import DecodeError, Unavailable
 from searchkit.media import DecodeSettings, MediaType
 from searchkit.media.isolate import DecoderPool
 from searchkit.types import AudioSample, FloatArray, ImageSample, Modality, Sample
 from searchkit.web.cache import FileCache, KeyedLocks
 from searchkit.web.files import readable_file
-from searchkit.web.problems import Unavailable, safe_text
+from searchkit.web.problems import safe_text
 
 __all__ = ["SIZES_PX", "WAVE_BINS", "Renderings", "clip_wav", "peaks_of", "thumbnail_webp"]
 

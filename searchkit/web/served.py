@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 
 from searchkit.catalog import details, spaces
 from searchkit.catalog.details import AssetDetails
-from searchkit.errors import LibraryError, SearchkitError
+from searchkit.errors import LibraryError, SearchkitError, Unavailable
 from searchkit.library import Library
 from searchkit.media.isolate import DecoderPool
 from searchkit.types import Modality, Sample, TextSample
@@ -23,7 +23,6 @@ from searchkit.web.indexing import IndexRuns
 from searchkit.web.map import LibraryMap
 from searchkit.web.memory import SearchMemory
 from searchkit.web.metrics import Metrics
-from searchkit.web.problems import Unavailable
 from searchkit.web.renderings import Renderings
 from searchkit.web.settings import ServeSettings
 from searchkit.web.tokens import Sessions, TokenCheck

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from searchkit.errors import Unavailable
 from searchkit.web.metrics import CONTENT_TYPE
-from searchkit.web.problems import Unavailable
 from searchkit.web.served import ServedLibrary
 
 __all__ = ["router"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from searchkit.errors import Unavailable
 from searchkit.web.models import SessionInfo, SessionRequest
-from searchkit.web.problems import Unavailable
 from searchkit.web.security import SESSION_COOKIE, bearer_token, session_of
 from searchkit.web.served import ServedLibrary
 

@@ -8,10 +8,10 @@ from anyio import to_thread
 from fastapi import APIRouter, File, Path, UploadFile
 from starlette.responses import FileResponse, Response
 
+from searchkit.errors import Unavailable
 from searchkit.types import ImageSample, Modality
 from searchkit.web.files import served_type
 from searchkit.web.models import UploadInfo
-from searchkit.web.problems import Unavailable
 from searchkit.web.renderings import peaks_of, thumbnail_webp
 from searchkit.web.served import ServedLibrary
 from searchkit.web.uploads import Upload
