@@ -144,6 +144,7 @@ class Library:
         retry_failed: bool = False,
         allow_empty: bool = False,
         dry_run: bool = False,
+        exclude: Sequence[str] = (),
         stop: threading.Event | None = None,
     ) -> IndexReport:
         """Bring the library in line with files and folders; see ``searchkit.indexer.index``."""
@@ -156,6 +157,7 @@ class Library:
             retry_failed=retry_failed,
             allow_empty=allow_empty,
             dry_run=dry_run,
+            exclude=exclude,
             stop=stop,
         )
 
