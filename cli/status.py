@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from searchkit.cli.errors import errors as list_errors
 from searchkit.cli.options import JsonFlag, LibraryOption
 from searchkit.cli.output import line, print_json, shown_path
 
 __all__ = ["status"]
 
 
-def status(library: LibraryOption = None, json: JsonFlag = False) -> None:
+def status(
+    library: LibraryOption = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="List the files that failed, as `searchkit errors` does.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
     """Show what a library holds: files, vectors, folders, the last run.
 
     Example: searchkit status --json
     """
     from searchkit.library import open_library
 
+    if errors:
+        list_errors(library, json)
+        return
     with open_library(library, create=False, read_only=True) as opened:
         held = opened.status()
     if json:
