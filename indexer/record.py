@@ -16,10 +16,11 @@ import numpy as np
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from searchkit.catalog import Catalog, assets, jobs, segments, spaces
+from searchkit.catalog import Catalog, assets, jobs, segments, spaces, words
 from searchkit.catalog.assets import KnownAsset
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.catalog.tables import EmbeddingState
+from searchkit.catalog.types import storable
 from searchkit.indexer.decode import Failed, Job, Opened, Skipped, Unchanged
 from searchkit.indexer.scan import Unreadable
 from searchkit.indexer.writer import Writer
@@ -202,6 +203,7 @@ class Recorder:
                 connection, [{"id": work.asset_id, **_columns(work.job, work.opened)} for work in done]
             )
             segments.mark_assets_ready(connection, ready, self.space_id)
+            words.index_assets(connection, ready)
             rows = [
                 self._embedding(work.asset_id, EmbeddingState.READY, work.opened.content_hash)
                 for work in done
@@ -269,7 +271,7 @@ class Recorder:
             "state": state.value,
             "content_hash": content_hash,
             "recipe": self.recipe,
-            "error": error,
+            "error": storable(error),
         }
 
     def _row(self, connection: Connection, piece: Embedded, asset_id: int) -> segments.NewSegment:
@@ -287,7 +289,7 @@ class Recorder:
             ordinal=piece.ordinal,
             start_s=span.start_s if span else None,
             end_s=span.end_s if span else None,
-            text=sample.text if isinstance(sample, TextSample) else None,
+            text=storable(sample.text) if isinstance(sample, TextSample) else None,
         )
 
 

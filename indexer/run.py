@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from searchkit import media
-from searchkit.catalog import assets, jobs, runs, spaces
+from searchkit.catalog import assets, jobs, runs, spaces, words
 from searchkit.catalog.jobs import ClaimedJob
 from searchkit.catalog.tables import EmbeddingState, RunState
 from searchkit.errors import SearchkitError, UsageError
@@ -29,6 +30,7 @@ from searchkit.library import Library
 
 __all__ = ["index", "open_decoder", "remove"]
 
+_LOG = logging.getLogger(__name__)
 _NO_SPACE = -1
 _WAIT_S = 1.0
 
@@ -127,6 +129,7 @@ class _Run:
                     jobs.clear_jobs(connection)
                 roots = [scope.path for scope in self._scopes]
                 run_id = runs.start_run(connection, space_id, roots, alone=not library.is_shared)
+            _LOG.info("began", extra={"run": run_id, "roots": roots, "space": report.space})
             try:
                 if not library.is_shared:
                     sweep(writer, stale_pending=True)
@@ -169,6 +172,16 @@ class _Run:
         started_s = time.monotonic()
         plan = plan_scopes(library, space_id, self._scopes, self._options, self._progress, self._stop)
         report.stages.add("scan", time.monotonic() - started_s, plan.jobs + plan.same)
+        _LOG.info(
+            "planned",
+            extra={
+                "jobs": plan.jobs,
+                "same": plan.same,
+                "moved": len(plan.moves),
+                "gone": len(plan.gone),
+                "seconds": round(time.monotonic() - started_s, 3),
+            },
+        )
         report.moved, report.gone = len(plan.moves), len(plan.gone)
         report.same, report.skipped = plan.same, plan.skipped
         report.errors += plan.failed
@@ -189,6 +202,8 @@ class _Run:
                     path=move.found.path,
                     mtime_ns=move.found.mtime_ns,
                 )
+            words.index_assets(connection, [move.known.id for move in plan.moves])
+            words.catch_up(connection)
         recorder.note_unreadable(plan.unreadable)
         self._report.errors += [FileFailure(entry.path, entry.reason) for entry, _ in plan.unreadable]
         self._report.failed = len(self._report.errors)
@@ -225,6 +240,7 @@ class _Run:
             "seconds": round(report.seconds, 3),
             "stages": report.stages.to_dict(),
         }
+        _LOG.info("ended", extra={"run": run_id, "state": state.value, "error": error, **counts})
         try:
             with self._library.catalog.write() as connection:
                 runs.end_run(connection, run_id, state, counts, error)

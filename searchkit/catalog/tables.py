@@ -29,6 +29,7 @@ from searchkit.catalog.types import BigId, PathText, UtcTime
 __all__ = [
     "Asset",
     "AssetTag",
+    "AssetWords",
     "Base",
     "Collection",
     "Embedding",
@@ -37,6 +38,7 @@ __all__ = [
     "Root",
     "Run",
     "RunState",
+    "SavedQuery",
     "Segment",
     "SegmentState",
     "SharedSetting",
@@ -128,6 +130,38 @@ class AssetTag(Base):
         BigId, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     tag: Mapped[str] = mapped_column(String(200), primary_key=True, index=True)
+
+
+class AssetWords(Base):
+    """What an asset is called, for searches by word: its names as typed (case folded) and split into words.
+
+    The index of these words, and of the passages in ``segments.text``, is the database's own: full-text tables
+    that triggers fill in SQLite, indexes on expressions in PostgreSQL; see the revision that makes them.
+    """
+
+    __tablename__ = "asset_words"
+
+    asset_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    file_name: Mapped[str] = mapped_column(index=True)
+    stem: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    folder: Mapped[str]
+    title: Mapped[str]
+
+
+class SavedQuery(Base):
+    """A query under a name, with the modalities, the filter and the prompts that it was saved with."""
+
+    __tablename__ = "saved_queries"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    source: Mapped[str]
+    modalities: Mapped[str | None] = mapped_column(String(100))
+    filter: Mapped[str | None]
+    prompts: Mapped[list[str]] = mapped_column(JSON, default=list)
+    saved_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class SpaceRow(Base):
