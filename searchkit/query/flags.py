@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os.path
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from searchkit.errors import QueryError
 from searchkit.query.algebra import Query, audio, image, segment, text, video
@@ -29,6 +29,7 @@ def from_flags(
     minus_video: Sequence[str] = (),
     unlike: Sequence[str | int] = (),
     expr: str | Sequence[str] = (),
+    saved: Mapping[str, Query] | None = None,
 ) -> Query:
     """Sum up what flags ask for, in the order of the parameters here, expressions first.
 
@@ -47,13 +48,14 @@ def from_flags(
         minus_video: videos to subtract.
         unlike: ids of segments to subtract.
         expr: source text of the grammar.
+        saved: the queries that ``@NAME`` in an expression stands for.
 
     Raises:
         QueryError: no term at all, or a value that is no term.
         QuerySyntaxError: an expression does not parse.
     """
     expressions = [expr] if isinstance(expr, str) else expr
-    parts = [parse(source) for source in expressions]
+    parts = [parse(source, saved=saved) for source in expressions]
     plus = (_of_text, text), (_of_audio, audio), (_of_image, image), (_of_video, video), (_of_id, like)
     minus = (
         (_of_text, minus_text),

@@ -5,7 +5,7 @@ r"""The text form of queries: source text in, Query out; knows no file, no encod
     query   := signed (("+" | "-") signed)*
     signed  := ("+" | "-")* product
     product := NUMBER "*" signed | primary (("*" | "/") NUMBER)*
-    primary := "(" query ")" | KIND ":" value | QUOTED | WORDS
+    primary := "(" query ")" | KIND ":" value | "@" NAME | QUOTED | WORDS
     KIND    := text | image | audio | video | id
 
 - WORDS need no quotes: ``dog in snow`` is ``text:"dog in snow"``. A ``+`` or ``-`` among them is an
@@ -16,58 +16,35 @@ r"""The text form of queries: source text in, Query out; knows no file, no encod
   it: ``video:clip.mp4@3.5-7``, ``audio:"long talk.ogg"@1:30-2:00``, ``video:clip.mp4@60-`` to the end.
 - ``"..."`` knows the escapes ``\" \\ \n \t \r \uXXXX \UXXXXXXXX``; ``'...'`` takes everything as it is.
 - A weight goes through brackets: ``0.5*(a - b)`` is ``0.5*a - 0.5*b``.
+- ``@barks`` stands for the query that was saved under that name, in brackets.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from searchkit.errors import QueryError, QuerySyntaxError
+from searchkit.query import patterns
 from searchkit.query.algebra import KINDS, Audio, Image, Operand, Query, Segment, Term, Text, Video
 
 __all__ = ["parse", "split_span"]
 
-# Possessive quantifiers keep matching linear on hostile input.
-_NUMBER_PATTERN = r"(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d++)?"
-_SIGNED_WEIGHT_PATTERN = rf"[+-]{{0,8}}+(?:{_NUMBER_PATTERN}\s*+\*\s*+)?[+-]{{0,8}}+"
-_KIND_PATTERN = rf"(?:{'|'.join(KINDS)}):"
-_CLOCK_PATTERN = rf"(?:(?:\d+:)?\d{{1,2}}:\d{{1,2}}(?:\.\d+)?|{_NUMBER_PATTERN})"
-
-_SPACE = re.compile(r"\s*")
-_WEIGHT = re.compile(rf"({_NUMBER_PATTERN})(\s*)\*(\s*)")
-_FACTOR = re.compile(rf"\s*([*/])\s*({_NUMBER_PATTERN})(?![\w.])")
-_PREFIX = re.compile(r"([A-Za-z_]+):")
-_KIND_INSIDE = re.compile(rf"(?<![A-Za-z0-9_]){_KIND_PATTERN}(?=\S)")
-_SPAN = re.compile(rf"@({_CLOCK_PATTERN})-({_CLOCK_PATTERN})?")
-_INTEGER = re.compile(r"\d+")
-# What makes an operator of a sign that has no white space behind it.
-_TERM_AHEAD = re.compile(rf"{_SIGNED_WEIGHT_PATTERN}(?:{_KIND_PATTERN}|[\"(])")
-_KIND_GLUED = re.compile(rf"{_SIGNED_WEIGHT_PATTERN}{_KIND_PATTERN}")
-_KIND_OR_QUOTE_GLUED = re.compile(rf"{_SIGNED_WEIGHT_PATTERN}(?:{_KIND_PATTERN}|\")")
-_WEIGHT_AHEAD = re.compile(rf"{_NUMBER_PATTERN}\*\S")
-
-_ESCAPE = re.compile(r"\\(?:([\"\\ntr])|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
-_SIMPLE = {'"': '"', "\\": "\\", "n": "\n", "t": "\t", "r": "\r"}
 _MAX_DEPTH = 100
 
-_SYNONYMS = {
-    **dict.fromkeys(("photo", "picture", "pic", "img", "file", "jpg", "jpeg", "png"), "image"),
-    **dict.fromkeys(("sound", "music", "song", "wav", "mp3", "ogg", "flac"), "audio"),
-    **dict.fromkeys(("film", "movie", "clip", "mp4"), "video"),
-    **dict.fromkeys(("word", "words", "caption", "txt", "query"), "text"),
-    **dict.fromkeys(("segment", "like", "seg"), "id"),
-}
 
-
-def parse(source: str) -> Query:
+def parse(source: str, *, saved: Mapping[str, Query] | None = None) -> Query:
     """Read a query's source text; ``parse(str(query)) == query`` for every query.
+
+    Args:
+        source: the text.
+        saved: the queries that ``@NAME`` stands for; None where nothing can be saved.
 
     Raises:
         QuerySyntaxError: it does not parse; ``column`` says where, ``hint`` what to type.
     """
-    return Query(_Parser(source).parse())
+    return Query(_Parser(source, saved).parse())
 
 
 def split_span(path: str) -> tuple[str, float, float | None]:
@@ -76,7 +53,7 @@ def split_span(path: str) -> tuple[str, float, float | None]:
     Without a span it is (path, 0.0, None).
     """
     at = path.rfind("@")
-    found = _SPAN.fullmatch(path, at) if at > 0 else None
+    found = patterns.SPAN.fullmatch(path, at) if at > 0 else None
     return (path[:at], *_span_s(found)) if found else (path, 0.0, None)
 
 
@@ -94,8 +71,9 @@ def _clock_s(clock: str) -> float:
 class _Parser:
     """Recursive descent over one source text; ``at`` is the place of the next character to read."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, saved: Mapping[str, Query] | None = None) -> None:
         self.source = source
+        self.saved = saved
         self.at = 0
         self.depth = 0
 
@@ -117,7 +95,7 @@ class _Parser:
         return self.source[self.at + offset : self.at + offset + 1]
 
     def _skip_space(self) -> None:
-        found = _SPACE.match(self.source, self.at)
+        found = patterns.SPACE.match(self.source, self.at)
         self.at = found.end() if found else self.at
 
     def _error(self, message: str, *, at: int | None = None, hint: str = "") -> QuerySyntaxError:
@@ -157,12 +135,12 @@ class _Parser:
             return False
         after = self._next(1)
         if after.isdigit() or after == ".":
-            weight = _WEIGHT.match(self.source, self.at + 1)
+            weight = patterns.WEIGHT.match(self.source, self.at + 1)
             return weight is not None and self._is_weight(weight)
         return True
 
     def _product(self) -> list[Term]:
-        weight = _WEIGHT.match(self.source, self.at)
+        weight = patterns.WEIGHT.match(self.source, self.at)
         if weight is None or not self._is_weight(weight):
             return self._with_factors(*self._primary())
         start = self.at
@@ -178,11 +156,11 @@ class _Parser:
         """``0.5*dog`` is weighted; ``5 * dog`` and ``5* hotel`` are words unless a term's sign follows."""
         if found.end() >= len(self.source) or not (found[2] or found[3]):
             return True
-        return _TERM_AHEAD.match(self.source, found.end()) is not None
+        return patterns.TERM_AHEAD.match(self.source, found.end()) is not None
 
     def _with_factors(self, terms: list[Term], closed: bool) -> list[Term]:
         """Trailing ``*0.5`` and ``/2``, where words cannot swallow them."""
-        while closed and (found := _FACTOR.match(self.source, self.at)):
+        while closed and (found := patterns.FACTOR.match(self.source, self.at)):
             number = self._number(found[2], found.start(2))
             if found[1] == "/" and number == 0:
                 raise self._error("a query cannot be divided by zero", at=found.start(2))
@@ -197,7 +175,9 @@ class _Parser:
             raise self._error("a term is missing here", hint='type one, such as text:"dog" or image:cat.jpg')
         if self._next() == "(":
             return self._group(), True
-        prefix = _PREFIX.match(self.source, self.at)
+        if reference := patterns.SAVED.match(self.source, self.at):
+            return self._recalled(reference), True
+        prefix = patterns.PREFIX.match(self.source, self.at)
         if prefix and (prefix[1].lower() in KINDS or self.source[prefix.end() : prefix.end() + 1].strip()):
             kind = self._kind(prefix)
             self.at = prefix.end()
@@ -218,6 +198,17 @@ class _Parser:
         self.depth -= 1
         return terms
 
+    def _recalled(self, reference: re.Match[str]) -> list[Term]:
+        if self.saved is None or reference[1] not in self.saved:
+            near = difflib.get_close_matches(reference[1], self.saved or (), n=1)
+            known = f"did you mean @{near[0]}? " if near else "`searchkit saved` lists them; "
+            raise self._error(
+                f"no query is saved as {reference[1]!r}",
+                hint=f'{known}for words, put all of them in double quotes: "{reference[0]}"',
+            )
+        self.at = reference.end()
+        return list(self.saved[reference[1]].terms)
+
     def _descend(self) -> None:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
@@ -229,7 +220,7 @@ class _Parser:
         name = prefix[1].lower()
         if name in KINDS:
             return name
-        near = _SYNONYMS.get(name) or next(iter(difflib.get_close_matches(name, KINDS, n=1)), "")
+        near = patterns.SYNONYMS.get(name) or next(iter(difflib.get_close_matches(name, KINDS, n=1)), "")
         words = 'put the words in double quotes if you mean words: "..."'
         hint = f"did you mean {near}: ? If not, {words}" if near else f"use {', '.join(KINDS)}; {words}"
         raise self._error(f"no term is called {prefix[1]!r}", hint=hint)
@@ -240,7 +231,7 @@ class _Parser:
         value_at = self.at
         if kind == "id":
             value = self._word()
-            if not _INTEGER.fullmatch(value) or not value.isascii():
+            if not patterns.INTEGER.fullmatch(value) or not value.isascii():
                 raise self._error(
                     f"an id is a whole number, got {value!r}",
                     at=value_at,
@@ -258,7 +249,7 @@ class _Parser:
         start_s, end_s = 0.0, None
         if not quoted:
             path, start_s, end_s = split_span(path)
-        elif found := _SPAN.match(self.source, self.at):
+        elif found := patterns.SPAN.match(self.source, self.at):
             start_s, end_s = _span_s(found)
             self.at = found.end()
         timed = Audio if kind == "audio" else Video
@@ -311,7 +302,7 @@ class _Parser:
         return "".join(parts)
 
     def _escape(self, opened: int) -> str:
-        found = _ESCAPE.match(self.source, self.at)
+        found = patterns.ESCAPE.match(self.source, self.at)
         code = int(found[2] or found[3], 16) if found and not found[1] else 0
         if found is None or code > 0x10FFFF:
             raise self._error(
@@ -319,7 +310,7 @@ class _Parser:
                 hint=r"double it (\\) for a backslash, or use single quotes, which take everything as it is",
             )
         self.at = found.end()
-        return _SIMPLE[found[1]] if found[1] else chr(code)
+        return patterns.SIMPLE[found[1]] if found[1] else chr(code)
 
     def _word(self) -> str:
         """Characters up to white space, an operator before a term, or a bracket not opened in it."""
@@ -328,7 +319,11 @@ class _Parser:
             char = self._next()
             if char.isspace():
                 break
-            if char in "+-" and self.at > start and _KIND_OR_QUOTE_GLUED.match(self.source, self.at + 1):
+            if (
+                char in "+-"
+                and self.at > start
+                and patterns.KIND_OR_QUOTE_GLUED.match(self.source, self.at + 1)
+            ):
                 break
             inner += (char == "(") - (char == ")")
             if inner < 0:
@@ -347,7 +342,11 @@ class _Parser:
             if not words and self._quote_closes():
                 self._quoted()
             while not self._ended() and not self._next().isspace():
-                if self._next() in "+-" and self.at > start and _KIND_GLUED.match(self.source, self.at + 1):
+                if (
+                    self._next() in "+-"
+                    and self.at > start
+                    and patterns.KIND_GLUED.match(self.source, self.at + 1)
+                ):
                     break
                 change = (self._next() == "(") - (self._next() == ")")
                 if inner + change < 0:
@@ -365,10 +364,10 @@ class _Parser:
 
     def _operator_between_words(self) -> bool:
         after = self._next(1)
-        if not after or after.isspace() or _TERM_AHEAD.match(self.source, self.at + 1):
+        if not after or after.isspace() or patterns.TERM_AHEAD.match(self.source, self.at + 1):
             return True
         if after.isdigit() or after == ".":
-            return _WEIGHT_AHEAD.match(self.source, self.at + 1) is not None
+            return patterns.WEIGHT_AHEAD.match(self.source, self.at + 1) is not None
         if after.isalpha():
             sign, verb = self._next(), "subtract" if self._next() == "-" else "add"
             word = self.source[self.at + 1 :].split(maxsplit=1)[0]
@@ -379,13 +378,13 @@ class _Parser:
         return False
 
     def _check_word(self, word: str, start: int, *, first: bool) -> None:
-        if found := _KIND_INSIDE.search(word):
+        if found := patterns.KIND_INSIDE.search(word):
             raise self._error(
                 f"a + or - is missing before {found[0]}",
                 at=start + found.start(),
                 hint="put + or - between terms, and weights as 0.5*; or put the words in double quotes",
             )
-        prefix = _PREFIX.match(word)
+        prefix = patterns.PREFIX.match(word)
         if prefix and not first and len(word) > prefix.end() and prefix[1].lower() not in KINDS:
             self.at = start
             self._kind(prefix)
