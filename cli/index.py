@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from searchkit.cli.exits import Exit
+from searchkit.cli.logs import LogJsonOption, json_logs
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, StoreOption
-from searchkit.cli.output import line, note, print_json
+from searchkit.cli.output import line, note, print_json, shown_path
 from searchkit.cli.progress import open_progress
 
 if TYPE_CHECKING:
     from searchkit.indexer import IndexReport
 
-__all__ = ["index", "summary"]
+__all__ = ["be_nice", "index", "stopper", "summary"]
 
 
 def index(
@@ -29,7 +31,9 @@ def index(
     model: ModelOption = None,
     model_dir: ModelDirOption = None,
     store: StoreOption = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", help="Decoding threads (default: cores).")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", help="Files decoded at once (default: cores).")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Samples encoded together.")] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try files again that failed and did not change.")
@@ -37,7 +41,21 @@ def index(
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="An empty folder means that its files were deleted.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", help="Pass these over: a pattern as in .gitignore.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be done.")] = False,
+    nice: Annotated[int, typer.Option("--nice", help="Leave processor time to others: 1 to 19.")] = 0,
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            "--catalog",
+            help="Where a new library keeps its catalog, if not in a file: postgresql://USER@HOST/DATABASE.",
+            show_default=False,
+        ),
+    ] = None,
+    log_json: LogJsonOption = None,
     json: JsonFlag = False,
 ) -> int:
     """Index photos, sounds, videos and texts; a second run only looks at what changed.
@@ -47,12 +65,22 @@ def index(
     from searchkit.library import open_library
 
     stop = threading.Event()
-    with open_library(
-        library, model=model, model_dir=model_dir, store=store, jobs=jobs, batch_size=batch_size
-    ) as opened:
+    be_nice(nice)
+    with (
+        json_logs(log_json),
+        open_library(
+            library,
+            model=model,
+            model_dir=model_dir,
+            store=store,
+            catalog=catalog,
+            jobs=jobs,
+            batch_size=batch_size,
+        ) as opened,
+    ):
         if opened.catalog.backup is not None:
             note(f"the catalog was upgraded; the old one is {opened.catalog.backup}")
-        previous = signal.signal(signal.SIGINT, _stopper(stop))
+        previous = signal.signal(signal.SIGINT, stopper(stop))
         try:
             with open_progress(quiet=json) as progress:
                 report = opened.index(
@@ -61,6 +89,7 @@ def index(
                     retry_failed=retry_failed,
                     allow_empty=allow_empty,
                     dry_run=dry_run,
+                    exclude=exclude or (),
                     stop=stop,
                 )
         finally:
@@ -77,6 +106,9 @@ def index(
 
 def summary(report: IndexReport, *, dry_run: bool = False) -> None:
     """A run's counts in one line, its errors before."""
+    for file in report.plan:
+        moved = "" if file.old_path is None else f" (from {shown_path(Path(file.old_path))})"
+        line(f"{file.action:<8} {shown_path(Path(file.path))}{moved}")
     for failure in report.errors:
         note(f"  not indexed: {failure.path}: {failure.reason}")
     counts = (
@@ -84,10 +116,19 @@ def summary(report: IndexReport, *, dry_run: bool = False) -> None:
     )
     line(f"{'would be: ' if dry_run else ''}{counts} ({report.seconds:.1f} s) in {report.library}")
     if report.interrupted:
-        note("interrupted: what is listed above stays; run the same command again to go on")
+        left = f"{report.remaining} files remain" if report.remaining else "not all folders were looked at"
+        note(f"interrupted, {left}; what is listed above stays; run the same command again to go on")
 
 
-def _stopper(stop: threading.Event) -> Any:
+def be_nice(level: int) -> None:
+    """Lower this process's priority, and that of the processes it starts."""
+    if level and hasattr(os, "nice"):
+        os.nice(max(0, min(level, 19)))
+
+
+def stopper(stop: threading.Event) -> Any:
+    """What Ctrl-C does to a run: the first ends it after the batch in hand, the second at once."""
+
     def on_interrupt(number: int, frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt

@@ -7,6 +7,7 @@ records what came back, so that each waits for the others only when it is ahead.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from searchkit.types import AudioSample, Modality, TextSample
 
 __all__ = ["Pipeline"]
 
+_LOG = logging.getLogger(__name__)
 _RECORD_EVERY = 256
 _RECORD_AFTER_S = 2.0
 # Batches' worth of samples that are sorted by length before they are cut into batches.
@@ -172,6 +174,7 @@ class Pipeline:
                 work.failure = outcome.reason
                 self._embedded = [piece for piece in self._embedded if piece.work is not work]
             self._progress.failed(outcome.job.found.path, outcome.reason)
+            _LOG.warning("failed", extra={"path": outcome.job.found.path, "reason": outcome.reason})
         self._outcomes.append(outcome)
         self._progress.advance(stage="embed")
 
@@ -204,7 +207,16 @@ class Pipeline:
             else:
                 report.skipped += isinstance(outcome, Skipped)
                 report.same += isinstance(outcome, Unchanged)
-        report.stages.add("record", time.monotonic() - self._recorded_at, len(embedded))
+        seconds = time.monotonic() - self._recorded_at
+        report.stages.add("record", seconds, len(embedded))
+        _LOG.info(
+            "recorded",
+            extra={
+                "segments": len(embedded),
+                "files": len(finished) + len(outcomes),
+                "seconds": round(seconds, 4),
+            },
+        )
 
 
 def _length(waiting: _Waiting) -> int:

@@ -28,7 +28,7 @@ from searchkit.indexer.sweep import forget, refresh_means, sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
 
-__all__ = ["index", "open_decoder", "remove"]
+__all__ = ["index", "index_scopes", "open_decoder", "remove"]
 
 _LOG = logging.getLogger(__name__)
 _NO_SPACE = -1
@@ -69,11 +69,17 @@ def index(
         LibraryError: a folder that held indexed files is empty now, and ``allow_empty`` is not set.
         DiskFull: no space is left.
     """
-    patterns = (*library.settings.exclude, *exclude)
-    scopes = _scopes(library, paths, patterns, allow_empty)
-    options = PlanOptions(library.decode_settings.fingerprint, retry_failed, patterns, dry_run)
-    run = _Run(library, scopes, options, progress, stop or threading.Event(), decoder)
-    report = run.rehearse() if dry_run else run.perform()
+    scopes = _scopes(library, paths, (*library.settings.exclude, *exclude), allow_empty)
+    report = index_scopes(
+        library,
+        scopes,
+        progress=progress,
+        retry_failed=retry_failed,
+        dry_run=dry_run,
+        exclude=exclude,
+        stop=stop,
+        decoder=decoder,
+    )
     if report.skipped and not dry_run and not any(report.counts()[name] for name in _SOMETHING):
         raise UsageError(
             f"no photos, sounds, videos or texts in {', '.join(scope.path for scope in scopes)}: "
@@ -81,6 +87,24 @@ def index(
             hint="searchkit index FOLDER_WITH_MEDIA",
         )
     return report
+
+
+def index_scopes(
+    library: Library,
+    scopes: Sequence[Scope],
+    *,
+    progress: Progress = NO_PROGRESS,
+    retry_failed: bool = False,
+    dry_run: bool = False,
+    exclude: Sequence[str] = (),
+    stop: threading.Event | None = None,
+    decoder: Decoder | None = None,
+) -> IndexReport:
+    """As ``index``, for scopes whose roots are known; a scope that does not exist any more is gone."""
+    patterns = (*library.settings.exclude, *exclude)
+    options = PlanOptions(library.decode_settings.fingerprint, retry_failed, patterns, dry_run)
+    run = _Run(library, scopes, options, progress, stop or threading.Event(), decoder)
+    return run.rehearse() if dry_run else run.perform()
 
 
 _SOMETHING = ("new", "changed", "moved", "gone", "same", "failed")

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, insert, select, update
 
 from searchkit.catalog.tables import Run, RunState
+from searchkit.catalog.types import storable
 
 __all__ = ["RunRow", "end_run", "note_alive", "recent_runs", "start_run"]
 
@@ -29,6 +30,20 @@ class RunRow:
     roots: list[str]
     counts: dict[str, Any]
     error: str | None
+    host: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "id": self.id,
+            "started_at": self.started_at.isoformat(),
+            "ended_at": None if self.ended_at is None else self.ended_at.isoformat(),
+            "state": self.state.value,
+            "host": self.host,
+            "roots": self.roots,
+            "counts": self.counts,
+            "error": self.error,
+        }
 
 
 def start_run(connection: Connection, space_id: int, roots: Sequence[str], *, alone: bool = True) -> int:
@@ -77,18 +92,27 @@ def end_run(
     connection.execute(
         update(Run)
         .where(Run.id == run_id)
-        .values(state=state.value, counts=dict(counts), error=error, ended_at=datetime.now(UTC))
+        .values(state=state.value, counts=dict(counts), error=storable(error), ended_at=datetime.now(UTC))
     )
 
 
 def recent_runs(connection: Connection, limit: int = 20) -> list[RunRow]:
     """The latest runs, newest first."""
     rows = connection.execute(
-        select(Run.id, Run.started_at, Run.ended_at, Run.state, Run.roots, Run.counts, Run.error)
+        select(Run.id, Run.started_at, Run.ended_at, Run.state, Run.roots, Run.counts, Run.error, Run.host)
         .order_by(Run.id.desc())
         .limit(limit)
     )
     return [
-        RunRow(row.id, row.started_at, row.ended_at, RunState(row.state), row.roots, row.counts, row.error)
+        RunRow(
+            row.id,
+            row.started_at,
+            row.ended_at,
+            RunState(row.state),
+            row.roots,
+            row.counts,
+            row.error,
+            row.host,
+        )
         for row in rows
     ]

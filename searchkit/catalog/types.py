@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import BigInteger, Dialect, Integer, String, Text
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["BigId", "PathText", "UtcTime", "decode_path", "encode_path"]
+__all__ = ["BigId", "PathText", "UtcTime", "decode_path", "encode_path", "storable"]
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -35,6 +35,13 @@ def decode_path(stored: str) -> str:
     if "\\" not in stored:
         return stored
     return _ESCAPES.sub(lambda m: chr(0xDC00 + int(m[2], 16)) if m[2] else "\\", stored)
+
+
+def storable(text: str | None) -> str | None:
+    """Text that any database holds: without zeros, and with escapes for what is no Unicode."""
+    if text is None:
+        return None
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
 
 
 class PathText(TypeDecorator[str]):
