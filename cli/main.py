@@ -22,10 +22,12 @@ from searchkit.cli import (
     mcp,
     models,
     query,
+    runs,
     serve,
     status,
     tag,
     verify,
+    watch,
 )
 from searchkit.cli import errors as errors_command
 from searchkit.cli import remove as remove_command
@@ -67,6 +69,8 @@ app.command("explain")(explain.explain)
 app.command("embed")(embed.embed)
 app.command("status")(status.status)
 app.command("errors")(errors_command.errors)
+app.command("runs")(runs.runs)
+app.command("watch")(watch.watch)
 app.command("remove")(remove_command.remove)
 app.command("verify")(verify.verify)
 app.command("tag")(tag.tag)
