@@ -25,7 +25,7 @@ types: $(SITE)/.installed
 	MYPYPATH=$(SITE) $(BIN)/mypy --cache-dir .make/mypy -p searchkit
 
 layers: $(SITE)/.installed
-	PYTHONPATH=$(SITE) $(BIN)/lint-imports --no-cache
+	cd $(SITE) && $(CURDIR)/$(BIN)/lint-imports --no-cache --config $(CURDIR)/pyproject.toml
 
 # The checks read the package as it is installed, since searchkit.indexer and its like lie beside searchkit.
 $(SITE)/.installed: $(VENV)/.dev-installed pyproject.toml $(SOURCES)
