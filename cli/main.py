@@ -23,6 +23,7 @@ from searchkit.cli import (
     models,
     query,
     runs,
+    saved,
     serve,
     status,
     tag,
@@ -65,6 +66,7 @@ def _top(
 
 app.command("index")(index.index)
 app.command("query")(query.query)
+app.command("saved")(saved.saved)
 app.command("explain")(explain.explain)
 app.command("embed")(embed.embed)
 app.command("status")(status.status)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from searchkit.cli import query_options as of
 from searchkit.cli.exits import Exit
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
 from searchkit.cli.output import note, print_json, print_paths, print_results
@@ -15,44 +16,35 @@ if TYPE_CHECKING:
 
 __all__ = ["query"]
 
-_Repeated = list[str] | None
-
 
 def query(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TEXT]", help="Words, or the query grammar.", show_default=False),
-    ] = None,
-    text: Annotated[_Repeated, typer.Option("--text", help="Words.", show_default=False)] = None,
-    audio: Annotated[_Repeated, typer.Option("--audio", help="A sound file.", show_default=False)] = None,
-    image: Annotated[_Repeated, typer.Option("--image", help="A picture file.", show_default=False)] = None,
-    video: Annotated[_Repeated, typer.Option("--video", help="A video file.", show_default=False)] = None,
-    minus_text: Annotated[
-        _Repeated, typer.Option("--minus-text", help="Words to steer away from.", show_default=False)
-    ] = None,
-    minus_audio: Annotated[
-        _Repeated, typer.Option("--minus-audio", help="A sound to steer away from.", show_default=False)
-    ] = None,
-    minus_image: Annotated[
-        _Repeated, typer.Option("--minus-image", help="A picture to steer away from.", show_default=False)
-    ] = None,
-    expr: Annotated[
-        _Repeated,
-        typer.Option(
-            "--expr", help="A sum of terms: 'audio:bark.wav + 0.5*text:\"snow\"'.", show_default=False
-        ),
-    ] = None,
+    words: of.WordsArgument = None,
+    text: of.TextOption = None,
+    audio: of.AudioOption = None,
+    image: of.ImageOption = None,
+    video: of.VideoOption = None,
+    minus_text: of.MinusTextOption = None,
+    minus_audio: of.MinusAudioOption = None,
+    minus_image: of.MinusImageOption = None,
+    minus_video: of.MinusVideoOption = None,
+    expr: of.ExprOption = None,
+    like: of.LikeOption = None,
+    unlike: of.UnlikeOption = None,
+    prompt: of.PromptOption = None,
     to: ToOption = None,
     where: WhereOption = None,
     k: Annotated[int, typer.Option("-k", help="How many results at most.")] = 10,
-    spans: Annotated[bool, typer.Option("--spans", help="Every span, not the best of each file.")] = False,
+    spans: of.SpansFlag = False,
+    diverse: of.DiverseFlag = False,
+    fuse: of.FuseOption = "calibrated",
+    everything: of.AllFlag = False,
+    cutoff: of.CutoffOption = None,
+    save: Annotated[
+        str | None,
+        typer.Option("--save", metavar="NAME", help="Keep it; @NAME recalls it.", show_default=False),
+    ] = None,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the paths.")] = False,
     nul: Annotated[bool, typer.Option("-0", help="With --paths: end each with NUL, for xargs -0.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Also show what is no good match.")] = False,
-    cutoff: Annotated[
-        float | None,
-        typer.Option("--cutoff", help="Lowest probability of a good match, 0 to 1.", show_default=False),
-    ] = None,
     library: LibraryOption = None,
     model: ModelOption = None,
     model_dir: ModelDirOption = None,
@@ -65,20 +57,38 @@ def query(
     from searchkit.library import open_library
     from searchkit.query import CUTOFF, from_flags
 
-    value = from_flags(
-        text or (),
-        audio=audio or (),
-        image=image or (),
-        video=video or (),
-        minus_text=minus_text or (),
-        minus_audio=minus_audio or (),
-        minus_image=minus_image or (),
-        expr=[*([" ".join(words)] if words else []), *(expr or ())],
-    )
-    with open_library(library, create=False, read_only=True, model=model, model_dir=model_dir) as opened:
+    asked = " ".join(words or ())
+    flags = {
+        "text": text,
+        "audio": audio,
+        "image": image,
+        "video": video,
+        "minus_text": minus_text,
+        "minus_audio": minus_audio,
+        "minus_image": minus_image,
+        "minus_video": minus_video,
+        "like": like,
+        "unlike": unlike,
+    }
+    given: dict[str, Any] = {name: values for name, values in flags.items() if values}
+    expressions = [*([asked] if asked else []), *(expr or ())]
+    with open_library(library, create=False, read_only=not save, model=model, model_dir=model_dir) as opened:
+        alone = len(expressions) == 1 and not given
+        value = expressions[0] if alone else from_flags(expr=expressions, read=opened.parse, **given)
         results = opened.search(
-            value, to=to, k=k, where=where, spans=spans, cutoff=CUTOFF if cutoff is None else cutoff
+            value,
+            to=to,
+            k=k,
+            where=where,
+            spans=spans,
+            diverse=diverse,
+            fusion=fuse,
+            prompts=prompt or (),
+            cutoff=CUTOFF if cutoff is None else cutoff,
         )
+        if save:
+            kept = opened.save_query(save, value, to=to, where=where, prompts=prompt or ())
+            note(f"saved as @{kept.name}: {kept.source}")
     if json:
         print_json(results.to_dict())
         return Exit.OK if len(results) else Exit.NO_MATCH

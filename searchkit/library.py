@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from searchkit.catalog import CATALOG_FILE, Catalog, assets, spaces, tags
+from searchkit.catalog import CATALOG_FILE, Catalog, assets, saved, spaces, tags
 from searchkit.catalog.assets import FileError
+from searchkit.catalog.saved import SavedRow
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_settings
 from searchkit.durable import disk_full_guard
@@ -22,7 +23,7 @@ from searchkit.encoders import open_encoder, resolve_info
 from searchkit.errors import LibraryError, LibraryNotFound, SpaceMismatch, UsageError
 from searchkit.loading import decode_settings_for, load_samples
 from searchkit.media import DecodeSettings
-from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, embed_query, parse, parse_filter
+from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, embed_query, parse_filter
 from searchkit.query.embed import Load
 from searchkit.query.explain import Explanation
 from searchkit.searching import Searcher, SearchOptions
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["Library", "open_library"]
 
 VECTORS_FOLDER = "vectors"
+
+
+def _filter(where: Filter | str | None) -> Filter | None:
+    return parse_filter(where) if isinstance(where, str) else where
 
 
 def _is_server(store: str) -> bool:
@@ -183,20 +188,21 @@ class Library:
         spans: bool = False,
         diverse: bool = False,
         fusion: str = "calibrated",
-        prompts: Sequence[str] = ("{}",),
+        prompts: Sequence[str] = (),
         cutoff: float = CUTOFF,
     ) -> Results:
         """Search with a query value, or with its source text: ``audio:bark.wav + 0.5*text:"snow"``.
 
         Args:
-            query: what to search with.
+            query: what to search with. ``@barks`` alone is searched as it was saved: to the same modalities,
+                with the same filter and prompts, where the call names none.
             to: modalities to find; None for all that the library has.
             k: how many results at most.
             where: the only files to find: a filter, or its text ``path:2019/** AND duration_s<10``.
             spans: every matching span instead of the best of each file; neighbours are merged.
             diverse: prefer results that differ from those before them.
             fusion: how several modalities interleave: "calibrated" by what their scores mean, or "rrf".
-            prompts: what is embedded for words, ``{}`` standing for them; several average.
+            prompts: what is embedded for words, ``{}`` standing for them: "a photo of {}"; several average.
             cutoff: lowest ``match`` of a good result, 0 to 1. All k results come back all the same;
                 ``Results.good`` counts those that reach it.
 
@@ -207,17 +213,19 @@ class Library:
             ModalityUnsupported: the encoder cannot embed one of its terms.
             SpaceMismatch: the library has no vectors of this encoder.
         """
-        options = SearchOptions(
-            to=to,
-            k=k,
-            where=parse_filter(where) if isinstance(where, str) else where,
-            spans=spans,
-            diverse=diverse,
-            fusion=fusion,
-            prompts=prompts,
-            cutoff=cutoff,
+        return self._searcher.search(
+            query,
+            SearchOptions(
+                to=to,
+                k=k,
+                where=_filter(where),
+                spans=spans,
+                diverse=diverse,
+                fusion=fusion,
+                prompts=prompts,
+                cutoff=cutoff,
+            ),
         )
-        return self._searcher.search(parse(query) if isinstance(query, str) else query, options)
 
     def explain(
         self,
@@ -226,7 +234,7 @@ class Library:
         *,
         to: str | Modality | Sequence[str | Modality] | None = None,
         where: Filter | str | None = None,
-        prompts: Sequence[str] = ("{}",),
+        prompts: Sequence[str] = (),
     ) -> Explanation:
         """Why a file ranks where it does: each term's share, raw and calibrated score, filters, ranks.
 
@@ -241,15 +249,61 @@ class Library:
             UsageError: the library holds no such file.
             QueryError: the query does not parse, is empty, or cancels out.
         """
-        condition = parse_filter(where) if isinstance(where, str) else where
-        options = SearchOptions(to=to, where=condition, prompts=prompts)
-        return self._searcher.explain(parse(query) if isinstance(query, str) else query, path, options)
+        options = SearchOptions(to=to, where=_filter(where), prompts=prompts)
+        return self._searcher.explain(query, path, options)
 
-    def embed_query(self, query: Query, *, prompts: Sequence[str] = ("{}",)) -> EmbeddedQuery:
+    def embed_query(self, query: Query, *, prompts: Sequence[str] = ()) -> EmbeddedQuery:
         """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
+        templates = prompts or ("{}",)
         return embed_query(
-            query, self.encoder, load=self._load, fetch=self._searcher.fetch, templates=prompts
+            query, self.encoder, load=self._load, fetch=self._searcher.fetch, templates=templates
         )
+
+    def parse(self, source: str) -> Query:
+        """Read a query's source text, in which ``@barks`` stands for a saved query.
+
+        Raises:
+            QuerySyntaxError: it does not parse, or no query is saved under a name.
+        """
+        return self._searcher.parse(source)
+
+    def save_query(
+        self,
+        name: str,
+        query: Query | str,
+        *,
+        to: str | Modality | Sequence[str | Modality] | None = None,
+        where: Filter | str | None = None,
+        prompts: Sequence[str] = (),
+    ) -> SavedRow:
+        """Keep a query under a name, by which ``@name`` recalls it; one of the same name is replaced.
+
+        Paths in it become absolute. Modalities, filter and prompts are for searches with ``@name`` alone.
+
+        Raises:
+            UsageError: the name is none: letters, digits, ``_``, and ``-`` or ``.`` between them.
+            QueryError: the query or the modalities do not parse.
+            LibraryError: the library was opened read-only.
+        """
+        self._refuse_read_only()
+        return self._searcher.save(name, query, SearchOptions(to=to, where=_filter(where), prompts=prompts))
+
+    def saved_queries(self) -> dict[str, SavedRow]:
+        """The saved queries, by name."""
+        with self.catalog.read() as connection:
+            return saved.saved_queries(connection)
+
+    def delete_query(self, name: str) -> None:
+        """Forget a saved query.
+
+        Raises:
+            UsageError: there is none of that name.
+            LibraryError: the library was opened read-only.
+        """
+        self._refuse_read_only()
+        with self.catalog.write() as connection:
+            if not saved.delete_query(connection, name):
+                raise UsageError(f"no query is saved as {name!r}", hint="`searchkit saved` lists them")
 
     def answer_with(self, encoder: Encoder, load: Load) -> None:
         """Embed with another encoder of the same space, and open the files of queries with ``load``.
@@ -285,20 +339,12 @@ class Library:
             UsageError: a tag is empty, there are no paths, or the library holds nothing at a path.
             LibraryError: the library was opened read-only.
         """
-        if self.read_only:
-            raise LibraryError(f"{self.folder} was opened read-only", hint="open it without read_only")
+        self._refuse_read_only()
         if not paths or any(not tag.strip() for tag in (*add, *remove)):
             raise UsageError("tagging needs files and words", hint="searchkit tag PATH --add WORD")
+        absolute = [os.path.abspath(Path(path).expanduser()) for path in paths]  # noqa: PTH100
         with self.catalog.write() as connection:
-            chosen: set[int] = set()
-            for path in paths:
-                found = assets.ids_under(connection, os.path.abspath(Path(path).expanduser()))  # noqa: PTH100
-                if not found:
-                    raise UsageError(
-                        f"the library holds nothing at {path}", hint="`searchkit status` lists its folders"
-                    )
-                chosen.update(found)
-            ids = sorted(chosen)
+            ids = assets.ids_under_all(connection, absolute)
             tags.add_tags(connection, ids, [tag.strip() for tag in add])
             tags.remove_tags(connection, ids, [tag.strip() for tag in remove])
         return len(ids)
@@ -341,6 +387,10 @@ class Library:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _refuse_read_only(self) -> None:
+        if self.read_only:
+            raise LibraryError(f"{self.folder} was opened read-only", hint="open it without read_only")
 
     def _load(self, path: Path, modality: Modality) -> Sequence[Sample]:
         if self._query_load is not None:

@@ -5,18 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from searchkit.catalog import assets, segments, spaces
+from searchkit.catalog import Catalog, assets, saved, segments, spaces
+from searchkit.catalog.saved import SavedRow
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.errors import LibraryNotFound, QueryError, SpaceMismatch, UsageError
-from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, Segment, background_ids
+from searchkit.query import (
+    CUTOFF,
+    EmbeddedQuery,
+    Filter,
+    Query,
+    Segment,
+    absolute,
+    background_ids,
+    parse,
+    parse_filter,
+)
 from searchkit.query.explain import Explanation, FilterPart, explain_candidate, filter_parts
+from searchkit.query.patterns import SAVED
 from searchkit.query.search import (
     FUSIONS,
     Candidate,
@@ -50,7 +63,7 @@ class SearchOptions:
     spans: bool = False
     diverse: bool = False
     fusion: str = FUSIONS[0]
-    prompts: Sequence[str] = ("{}",)
+    prompts: Sequence[str] = ()
     cutoff: float = CUTOFF
 
     def __post_init__(self) -> None:
@@ -73,8 +86,51 @@ class Searcher:
         self._stores: dict[int, VectorStore] = {}
         self._samples: dict[int, tuple[int, FloatArray]] = {}
 
-    def search(self, query: Query, options: SearchOptions) -> Results:
+    def parse(self, source: str) -> Query:
+        """Read a query's source text; see ``Library.parse``."""
+        return parse(source, saved=_Recall(self._library.catalog))
+
+    def save(self, name: str, query: Query | str, options: SearchOptions) -> SavedRow:
+        """Keep a query under a name; see ``Library.save_query``."""
+        if not SAVED.fullmatch(f"@{name}"):
+            raise UsageError(
+                f"{name!r} cannot name a query",
+                hint="use letters, digits and _, with - or . between them: night-trains",
+            )
+        query, options = self._read(query, options)
+        catalog = self._library.catalog
+        modalities = None if options.to is None else ",".join(parse_modalities(options.to))
+        with catalog.write() as connection:
+            saved.save_query(
+                connection,
+                name,
+                str(absolute(query)),
+                to=modalities,
+                where=None if options.where is None else str(options.where),
+                prompts=tuple(options.prompts),
+            )
+            return saved.saved_queries(connection)[name]
+
+    def _read(self, query: Query | str, options: SearchOptions) -> tuple[Query, SearchOptions]:
+        """A query as a value, and how to search: a saved one that stands alone as it was saved."""
+        if not isinstance(query, str):
+            return query, options
+        value = self.parse(query)
+        if (alone := SAVED.fullmatch(query.strip())) is None:
+            return value, options
+        with self._library.catalog.read() as connection:
+            row = saved.saved_queries(connection)[alone[1]]
+        where = parse_filter(row.where) if row.where else None
+        return value, replace(
+            options,
+            to=options.to if options.to is not None else row.to,
+            where=options.where or where,
+            prompts=options.prompts or row.prompts,
+        )
+
+    def search(self, query: Query | str, options: SearchOptions) -> Results:
         """Find what is near a query; see ``Library.search``."""
+        query, options = self._read(query, options)
         searched = self.searched(options.to)
         embedded = self._library.embed_query(query, prompts=options.prompts)
         return self._ranked(embedded, searched, options)
@@ -97,8 +153,9 @@ class Searcher:
         found = tuple(to_results(candidates))
         return Results(str(query), self._library.space.fingerprint, found, options.cutoff)
 
-    def explain(self, query: Query, path: str | Path, options: SearchOptions) -> Explanation:
+    def explain(self, query: Query | str, path: str | Path, options: SearchOptions) -> Explanation:
         """Say why a file ranks where it does; see ``Library.explain``."""
+        query, options = self._read(query, options)
         catalog = self._library.catalog
         target = os.path.abspath(Path(path).expanduser())  # noqa: PTH100
         with catalog.read() as connection:
@@ -197,3 +254,24 @@ class Searcher:
             f"in its present form; it has vectors of: {', '.join(others)}",
             hint=f"searchkit index --model {model}, or search with --model {others[0]}",
         )
+
+
+class _Recall(Mapping[str, Query]):
+    """The saved queries by name, read only when a query names one."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    @cached_property
+    def _rows(self) -> dict[str, SavedRow]:
+        with self._catalog.read() as connection:
+            return saved.saved_queries(connection)
+
+    def __getitem__(self, name: str) -> Query:
+        return parse(self._rows[name].source)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)

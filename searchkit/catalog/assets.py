@@ -25,6 +25,7 @@ from sqlalchemy import (
 from searchkit.catalog.tables import Asset, Embedding, EmbeddingState, Root, Segment
 from searchkit.catalog.tags import tags_of
 from searchkit.catalog.types import encode_path
+from searchkit.errors import UsageError
 from searchkit.types import Modality
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "failures",
     "ids_of",
     "ids_under",
+    "ids_under_all",
     "insert_assets",
     "known_assets",
     "known_columns",
@@ -210,6 +212,23 @@ def asset_at(connection: Connection, path: str) -> AssetRow | None:
 def ids_under(connection: Connection, path: str) -> list[int]:
     """Keys of the assets at or below a path."""
     return list(connection.scalars(select(Asset.id).where(under(path))))
+
+
+def ids_under_all(connection: Connection, paths: Sequence[str]) -> list[int]:
+    """Keys of the assets at or below some paths, ascending.
+
+    Raises:
+        UsageError: there is none at one of them.
+    """
+    chosen: set[int] = set()
+    for path in paths:
+        found = ids_under(connection, path)
+        if not found:
+            raise UsageError(
+                f"the library holds nothing at {path}", hint="`searchkit status` lists its folders"
+            )
+        chosen.update(found)
+    return sorted(chosen)
 
 
 def delete_empty_roots(connection: Connection) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
 from searchkit.errors import QueryError
@@ -21,6 +21,7 @@ __all__ = [
     "Term",
     "Text",
     "Video",
+    "absolute",
     "audio",
     "image",
     "segment",
@@ -267,6 +268,17 @@ def segment(segment_id: int) -> Query:
         QueryError: the id is negative.
     """
     return Query((Term(1.0, Segment(segment_id)),))
+
+
+def absolute(query: Query) -> Query:
+    """The same query with absolute paths, for another day and another folder."""
+    return Query(Term(term.weight, _absolute(term.operand)) for term in query.terms)
+
+
+def _absolute(operand: Operand) -> Operand:
+    if isinstance(operand, Text | Segment):
+        return operand
+    return replace(operand, path=os.path.abspath(operand.path))  # noqa: PTH100
 
 
 def _fspath(path: PathLike) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os.path
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from searchkit.errors import QueryError
-from searchkit.query.algebra import Query, audio, image, segment, text, video
+from searchkit.query.algebra import Query, audio, image, text, video
 from searchkit.query.grammar import parse, split_span
+from searchkit.query.rocchio import feedback
 
 __all__ = ["from_flags", "split_weight"]
 
@@ -22,14 +23,14 @@ def from_flags(
     audio: Sequence[str] = (),
     image: Sequence[str] = (),
     video: Sequence[str] = (),
-    like: Sequence[str | int] = (),
     minus_text: Sequence[str] = (),
     minus_audio: Sequence[str] = (),
     minus_image: Sequence[str] = (),
     minus_video: Sequence[str] = (),
-    unlike: Sequence[str | int] = (),
     expr: str | Sequence[str] = (),
-    saved: Mapping[str, Query] | None = None,
+    like: Sequence[int] = (),
+    unlike: Sequence[int] = (),
+    read: Callable[[str], Query] = parse,
 ) -> Query:
     """Sum up what flags ask for, in the order of the parameters here, expressions first.
 
@@ -41,37 +42,37 @@ def from_flags(
         audio: paths of sounds, as typed.
         image: paths of pictures.
         video: paths of videos.
-        like: ids of segments; "more like this".
         minus_text: words to subtract.
         minus_audio: sounds to subtract.
         minus_image: pictures to subtract.
         minus_video: videos to subtract.
-        unlike: ids of segments to subtract.
         expr: source text of the grammar.
-        saved: the queries that ``@NAME`` in an expression stands for.
+        like: ids of segments to move the sum towards; see ``feedback``.
+        unlike: ids of segments to move it away from.
+        read: what reads an expression, such as ``Library.parse``, which knows saved queries.
 
     Raises:
         QueryError: no term at all, or a value that is no term.
         QuerySyntaxError: an expression does not parse.
     """
     expressions = [expr] if isinstance(expr, str) else expr
-    parts = [parse(source, saved=saved) for source in expressions]
-    plus = (_of_text, text), (_of_audio, audio), (_of_image, image), (_of_video, video), (_of_id, like)
+    parts = [read(source) for source in expressions]
+    plus = (_of_text, text), (_of_audio, audio), (_of_image, image), (_of_video, video)
     minus = (
         (_of_text, minus_text),
         (_of_audio, minus_audio),
         (_of_image, minus_image),
         (_of_video, minus_video),
-        (_of_id, unlike),
     )
     parts += [make(str(value)) for make, values in plus for value in values]
     parts += [-make(str(value)) for make, values in minus for value in values]
-    if not parts:
+    if not parts and not like and not unlike:
         raise QueryError(
             "the query has no term",
-            hint="type words, or give --text, --audio, --image, --video or --expr",
+            hint="type words, or give --text, --audio, --image, --video, --like or --expr",
         )
-    return Query(term for part in parts for term in part.terms)
+    value = Query(term for part in parts for term in part.terms) if parts else None
+    return feedback(value, like, unlike) if value is None or like or unlike else value
 
 
 def split_weight(value: str) -> tuple[str, float]:
@@ -112,11 +113,3 @@ def _of_timed(value: str, make: Callable[[str, float, float | None], Query]) -> 
     parts = (path, 0.0, None) if os.path.lexists(path) else split_span(path)
     return weight * make(*parts)
 
-
-def _of_id(value: str) -> Query:
-    digits, weight = split_weight(value)
-    if not (digits.isascii() and digits.isdigit()):
-        raise QueryError(
-            f"a segment id is a whole number, got {digits!r}", hint="ids are what `--json` shows"
-        )
-    return weight * segment(int(digits))

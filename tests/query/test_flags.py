@@ -1,7 +1,9 @@
+import functools
+
 import pytest
 
 from searchkit.errors import QueryError
-from searchkit.query import audio, from_flags, image, parse, segment, text, video
+from searchkit.query import audio, feedback, from_flags, image, parse, segment, text, video
 
 
 def test_flags_are_sugar_for_sums():
@@ -9,22 +11,32 @@ def test_flags_are_sugar_for_sums():
         ["in the snow"],
         audio=["bark.wav"],
         image=["a.jpg", "b.jpg"],
-        like=[3],
         minus_text=["night"],
         minus_image=["cat.jpg"],
         minus_audio=["meow.wav"],
         minus_video=["v.mp4"],
-        unlike=["4"],
         expr="2*id:1",
     ) == parse(
-        '2*id:1 + text:"in the snow" + audio:bark.wav + image:a.jpg + image:b.jpg + id:3 '
-        '- text:"night" - audio:meow.wav - image:cat.jpg - video:v.mp4 - id:4'
+        '2*id:1 + text:"in the snow" + audio:bark.wav + image:a.jpg + image:b.jpg '
+        '- text:"night" - audio:meow.wav - image:cat.jpg - video:v.mp4'
     )
 
 
+def test_judged_results_move_the_sum():
+    moved = from_flags(["dog"], audio=["bark.wav"], like=[3, 4], unlike=[5])
+    assert moved == feedback(text("dog") + audio("bark.wav"), [3, 4], [5])
+    assert from_flags(like=[3]) == 0.75 * segment(3)
+
+
+def test_expressions_are_read_as_the_caller_reads_them():
+    saved = {"barks": audio("bark.wav")}
+    read = functools.partial(parse, saved=saved)
+    assert from_flags(expr="2*@barks", read=read) == 2 * audio("bark.wav")
+
+
 def test_values_end_in_a_weight():
-    assert from_flags(["snow^2"], audio=["bark.wav^0.5"], minus_image=["a b.jpg^.25"], like=["7^3"]) == (
-        2 * text("snow") + 0.5 * audio("bark.wav") + 3 * segment(7) - 0.25 * image("a b.jpg")
+    assert from_flags(["snow^2"], audio=["bark.wav^0.5"], minus_image=["a b.jpg^.25"]) == (
+        2 * text("snow") + 0.5 * audio("bark.wav") - 0.25 * image("a b.jpg")
     )
 
 
@@ -57,7 +69,13 @@ def test_no_term_says_what_to_type():
 
 @pytest.mark.parametrize(
     "flags",
-    [{"like": ["abc"]}, {"like": ["-1"]}, {"text": [""]}, {"image": ["a^1e999"]}, {"video": ["a@7-3"]}],
+    [
+        {"like": [-1]},
+        {"like": [3], "unlike": [3]},
+        {"text": [""]},
+        {"image": ["a^1e999"]},
+        {"video": ["a@7-3"]},
+    ],
 )
 def test_bad_values_are_query_errors(flags):
     with pytest.raises(QueryError):

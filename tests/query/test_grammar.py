@@ -168,3 +168,31 @@ def test_any_heap_of_grammar_characters_parses_or_is_refused(source):
 )
 def test_long_hostile_sources_end_in_an_answer(unit):
     check(unit * 3000)
+
+
+SAVED = {"barks": audio("bark.wav") - 0.5 * text("cat"), "night-trains": text("train"), "a.b": segment(1)}
+
+
+@pytest.mark.parametrize(
+    ("source", "query"),
+    [
+        ("@barks", SAVED["barks"]),
+        ("2*@barks", 2 * SAVED["barks"]),
+        ("@barks + @night-trains", SAVED["barks"] + SAVED["night-trains"]),
+        ("dog -@barks", text("dog") - SAVED["barks"]),
+        ("-(@a.b + dog)/2", -(segment(1) + text("dog")) / 2),
+        ("@barks*0.5", 0.5 * SAVED["barks"]),
+        ("mail me @home", text("mail me @home")),
+        ('"@barks"', text("@barks")),
+    ],
+)
+def test_saved_queries_stand_in_brackets(source, query):
+    assert parse(source, saved=SAVED) == query
+
+
+@pytest.mark.parametrize(("source", "hint"), [("@bark", "@barks"), ("x + @zebra", "searchkit saved")])
+def test_an_unknown_saved_query_says_what_there_is(source, hint):
+    with pytest.raises(QuerySyntaxError, match="no query is saved") as caught:
+        parse(source, saved=SAVED)
+    assert hint in caught.value.hint
+    assert caught.value.column == source.index("@") + 1
