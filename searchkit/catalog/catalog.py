@@ -26,18 +26,30 @@ class Catalog:
         self.backup = backup
 
     @classmethod
-    def open(cls, folder: Path) -> Catalog:
+    def open(cls, folder: Path, url: str = "") -> Catalog:
         """Open the catalog of a library's folder, made when it is new, upgraded when it is old.
 
         An older catalog is copied to ``backups/`` before it is changed (``backup`` holds the copy's path).
 
+        Args:
+            folder: the library's folder.
+            url: ``postgresql://...`` for a catalog on a server; "" for a file in the folder.
+
         Raises:
+            UsageError: the URL is none of PostgreSQL.
+            DependencyMissing: the extra ``postgres`` is not installed.
             LibraryTooNew: a later version of searchkit wrote it.
             CatalogCorrupt: the file is damaged.
             DiskFull: the device is full.
         """
-        path = folder / CATALOG_FILE
-        engine = open_engine(path)
+        path: Path | None = None
+        if url:
+            from searchkit.catalog import postgres
+
+            engine = postgres.open_engine(url)
+        else:
+            path = folder / CATALOG_FILE
+            engine = open_engine(path)
         try:
             return cls(engine, backup=check_schema(engine, path))
         except BaseException:
@@ -81,6 +93,8 @@ class Catalog:
         Raises:
             CatalogCorrupt: the file is damaged.
         """
+        if self.is_shared:
+            return  # a server checks its pages as it reads them
         with self.read() as connection:
             rows = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
         if rows != ["ok"]:

@@ -1,6 +1,6 @@
 """Opens the catalog's database: connection settings, schema check, upgrade with a backup first.
 
-It knows the schema's revision but no table; SQLite only needs the file's name.
+It knows the schema's revision, but nothing of what is in the tables.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from searchkit.catalog.dialects import lock_until_commit
 from searchkit.durable import disk_full_guard, fsync_folder
 from searchkit.errors import CatalogCorrupt, DiskFull, LibraryError, LibraryLocked, LibraryTooNew
 from searchkit.migrations import HEAD, REVISIONS
@@ -22,6 +23,7 @@ from searchkit.migrations import HEAD, REVISIONS
 __all__ = ["begin_alone", "begin_read", "begin_write", "check_schema", "open_engine", "revision_of"]
 
 _BUSY_TIMEOUT_S = 30
+_UPGRADING = 0x5EA2C402
 
 
 def open_engine(path: Path) -> Engine:
@@ -84,6 +86,12 @@ def begin_alone(engine: Engine, number: int) -> Iterator[bool]:
 
 @contextmanager
 def _named_errors(engine: Engine) -> Iterator[None]:
+    if engine.dialect.name == "postgresql":
+        from searchkit.catalog.postgres import named_errors
+
+        with named_errors(engine):
+            yield
+        return
     path = engine.url.database
     try:
         yield
@@ -122,43 +130,48 @@ def _corrupt(path: str | None, reason: str) -> CatalogCorrupt:
     return CatalogCorrupt(f"the catalog {path} is damaged: {reason}", hint=hint)
 
 
-def revision_of(engine: Engine) -> str | None:
+def revision_of(connection: Connection) -> str | None:
     """The schema revision that a database has; None for an empty one."""
-    with begin_read(engine) as connection:
-        tables = {
-            row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'")
-        }
-        if "alembic_version" not in tables:
-            if tables - {"sqlite_sequence"}:
-                raise _corrupt(engine.url.database, "it holds tables but no schema revision")
-            return None
-        row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    tables = set(inspect(connection).get_table_names())
+    if "alembic_version" not in tables:
+        if tables & {"assets", "segments"} or (tables and connection.dialect.name == "sqlite"):
+            raise _corrupt(connection.engine.url.database, "it holds tables but no schema revision")
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
     return None if row is None else str(row[0])
 
 
-def check_schema(engine: Engine, path: Path) -> Path | None:
-    """Bring a database to the newest schema, after copying an older one to ``backups/``.
+def check_schema(engine: Engine, path: Path | None) -> Path | None:
+    """Bring a database to the newest schema, after copying an older file to ``backups/``.
+
+    Args:
+        engine: the database.
+        path: its file, None for one on a server, whose upgrade is one transaction like any other.
 
     Returns:
-        The backup's path when an upgrade took place.
+        The backup's path when a file was upgraded.
 
     Raises:
         LibraryTooNew: a later version of searchkit wrote it.
         CatalogCorrupt: the file is damaged.
     """
-    revision = revision_of(engine)
+    with begin_read(engine) as connection:
+        revision = revision_of(connection)
     if revision == HEAD:
         return None
+    place = path or engine.url.render_as_string()
     if revision is not None and revision not in REVISIONS:
         raise LibraryTooNew(
-            f"{path} was written by a later version of searchkit (schema {revision}, this one knows {HEAD})",
+            f"{place} was written by a later version of searchkit (schema {revision}, this one knows {HEAD})",
             hint="pip install --upgrade searchkit",
         )
-    backup = None if revision is None else _back_up(path, revision)
+    backup = None if revision is None or path is None else _back_up(path, revision)
     from searchkit.migrations import upgrade  # alembic takes half a second to import: only when it is needed
 
-    with disk_full_guard(path), begin_write(engine) as connection:
-        upgrade(connection)
+    with disk_full_guard(place), begin_write(engine) as connection:
+        lock_until_commit(connection, _UPGRADING)
+        if revision_of(connection) != HEAD:  # somebody else may have been quicker
+            upgrade(connection)
     return backup
 
 

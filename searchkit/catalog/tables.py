@@ -135,8 +135,8 @@ class AssetTag(Base):
 class AssetWords(Base):
     """What an asset is called, for searches by word: its names as typed (case folded) and split into words.
 
-    The index of these words, and of the passages in ``segments.text``, is the database's own: full-text tables
-    that triggers fill in SQLite, indexes on expressions in PostgreSQL; see the revision that makes them.
+    The index of these words, and of the passages in ``segments.text``, is the database's own: full-text
+    tables that triggers fill in SQLite, indexes on expressions in PostgreSQL; see the revision that makes them.
     """
 
     __tablename__ = "asset_words"
