@@ -78,7 +78,7 @@ def open_library(
     given = {"model": model, "model_dir": model_dir, "store": store, **settings}
     chosen = load_settings(path, given)
     resolve_info(chosen.model)
-    exists = (path / CATALOG_FILE).exists()
+    exists = (path / (SETTINGS_FILE if chosen.catalog else CATALOG_FILE)).exists()
     if not exists:
         if not create or read_only:
             raise LibraryNotFound(f"there is no library at {path}", hint="searchkit index FOLDER makes one")
@@ -88,13 +88,43 @@ def open_library(
             path.mkdir(parents=True, exist_ok=True)
         if not (path / SETTINGS_FILE).exists():
             chosen = replace(chosen, library_id=secrets.token_hex(4))
-            save_settings(path, chosen)
+            if not chosen.catalog:
+                save_settings(path, chosen)
     elif store is not None and store != (made_with := load_settings(path).store):
         raise UsageError(
             f"the library {path} keeps its vectors in {made_with!r}, not in {store!r}",
             hint="leave --store out, or choose another --library",
         )
-    return Library(path, chosen, Catalog.open(path), read_only=read_only)
+    if chosen.catalog and (path / CATALOG_FILE).exists():
+        raise UsageError(
+            f"the library {path} keeps its catalog in a file",
+            hint="leave --catalog out, or choose another --library",
+        )
+    catalog = Catalog.open(path, chosen.catalog)
+    if not exists and chosen.catalog:
+        chosen = _join(path, catalog, chosen, model=model, store=store)
+    return Library(path, chosen, catalog, read_only=read_only)
+
+
+def _join(path: Path, catalog: Catalog, chosen: Settings, *, model: str | None, store: str | None) -> Settings:
+    """What all machines that share a catalog agree on, written to this machine's folder of the library."""
+    from searchkit.catalog.postgres import without_password
+    from searchkit.catalog.shared import agree
+
+    own = {"library_id": chosen.library_id, "store": chosen.store, "model": chosen.model}
+    with catalog.write() as connection:
+        agreed = agree(connection, own)
+    if store is not None and store != agreed["store"]:
+        catalog.close()
+        raise UsageError(
+            f"the vectors of this catalog are in {agreed['store']!r}, not in {store!r}",
+            hint="leave --store out, or choose another --catalog",
+        )
+    chosen = replace(
+        chosen, library_id=agreed["library_id"], store=agreed["store"], model=model or agreed["model"]
+    )
+    save_settings(path, replace(chosen, catalog=without_password(chosen.catalog)))
+    return chosen
 
 
 class Library:
