@@ -49,7 +49,7 @@ class CollectionReader:
         if not self._is_current():
             self.load()
         elif self.log_fd is not None and os.fstat(self.log_fd).st_size > self.log_end:
-            self._follow_log()
+            self._follow_log(self.snapshot)
         return self.snapshot
 
     def load(self, *, writable_log: bool = False) -> None:
@@ -108,14 +108,13 @@ class CollectionReader:
         self.log_fd = os.open(self.folder / manifest.log, flags)
         self.manifest = manifest
         self.tail = Tail(self.dim)
-        self.snapshot = Snapshot(parts, Snapshot.empty(self.dim).tail)
         self.log_end = len(LOG_HEADER)
         if os.pread(self.log_fd, len(LOG_HEADER), 0) != LOG_HEADER:
             raise StoreCorrupt(
                 f"{self.log_path} is damaged: it does not begin as a log does",
                 hint="restore it from a backup, or index again",
             )
-        self._follow_log()
+        self._follow_log(Snapshot(parts, Snapshot.empty(self.dim).tail))
 
     def _part(self, entry: SegmentEntry) -> Part:
         known = {part.segment.entry.name: part for part in self.snapshot.segments if part.segment}
@@ -126,13 +125,14 @@ class CollectionReader:
         alive = None if entry.dead is None else ~read_mask(self.folder, entry.dead, entry.count)
         return Part(segment.ids, segment.rows, alive, segment)
 
-    def _follow_log(self) -> None:
+    def _follow_log(self, snapshot: Snapshot) -> None:
         assert self.log_fd is not None
-        snapshot, end = self.snapshot, self.log_end
+        end = self.log_end
         for record in read_records(self.log_fd, self.log_path, end, self.dim):
             if record.rows is None:
                 snapshot = snapshot.without(record.ids)
             else:
                 snapshot = snapshot.with_rows(self.tail, record.ids, record.rows)
             end = record.end
+        # at once: searches of other threads take it without asking
         self.snapshot, self.log_end = snapshot, end

@@ -218,9 +218,13 @@ class FaissStore:
             self._upkeep.start()
 
     def _snapshot(self) -> Snapshot:
+        if self._writer is not None:
+            # no lock: a search does not wait for a write, however long that takes to reach the disk
+            self._check_open()
+            return self._writer.snapshot
         with self._mutex:
             self._check_open()
-            return self._follower.snapshot if self._writer is not None else self._follower.refresh()
+            return self._follower.refresh()
 
     @property
     def _follower(self) -> CollectionReader:

@@ -183,7 +183,8 @@ class CollectionWriter:
 
     def _entry(self, part: Part) -> SegmentEntry:
         assert part.segment is not None
-        entry = part.segment.entry
+        # the segment may have been opened before its present mask was written
+        entry = next(each for each in self._manifest().segments if each.name == part.segment.entry.name)
         if part.alive is None or len(part.ids) - part.live_count == entry.dead_count:
             return entry
         return self.masked(entry, ~part.alive)
