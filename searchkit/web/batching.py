@@ -75,6 +75,11 @@ class BatchingEncoder:
         """The sample rate that sounds must have."""
         return self._encoder.audio_rate_hz
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the encoder, those in work not among them."""
+        return self._waiting.qsize()
+
     def encode(self, samples: Sequence[Sample]) -> FloatArray:
         """As ``Encoder.encode``: (N, dim) unit rows; callable from many threads.
 

@@ -84,7 +84,7 @@ class UploadStore:
         if (known := self._read(upload_id)) is not None:
             with contextlib.suppress(OSError):
                 path.touch()
-            return known
+            return replace(known, name=shown)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._prune(len(content))
         with replace_file(path) as file:
