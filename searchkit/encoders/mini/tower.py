@@ -1,0 +1,67 @@
+"""One ONNX model, loaded when it is first run; knows nothing of what goes in or comes out."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from searchkit.encoders.mini.files import ModelFiles
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["Tower"]
+
+
+class Tower:
+    """A model file with one input; safe to run from several threads."""
+
+    def __init__(self, files: ModelFiles, name: str, threads: int | None) -> None:
+        self._files, self._name, self._threads = files, name, threads
+        self._session: onnxruntime.InferenceSession | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._session is not None
+
+    def run(self, inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """All outputs for one input array.
+
+        Raises:
+            ModelNotFound: the file is missing.
+            ModelCorrupt: the file does not load.
+        """
+        session = self._open()
+        outputs: list[npt.NDArray[Any]] = session.run(None, {session.get_inputs()[0].name: inputs})
+        return outputs
+
+    def close(self) -> None:
+        """Free the model; the next run loads it again."""
+        with self._lock:
+            self._session = None
+
+    def _open(self) -> onnxruntime.InferenceSession:
+        with self._lock:
+            if self._session is None:
+                self._session = self._load()
+            return self._session
+
+    def _load(self) -> onnxruntime.InferenceSession:
+        # Imported here: it costs 0.1 s, and `import searchkit` must not pay for it.
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        # Threads that spin between two small models take the cores that decoding needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        path = self._files.path(self._name)
+        try:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions have no common base
+            raise self._files.damaged(self._name, error) from error

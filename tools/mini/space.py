@@ -1,0 +1,130 @@
+"""Fit the shared space in closed form: anchor words, class tables, backgrounds, the head on drawings."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from searchkit.encoders.mini.bridge import ClassBridge, TextBridge, unit
+
+from .graph import Array
+from .words import ClassWords
+
+ANCHORS = 512
+ANCHOR_SIMILARITY = 0.7
+TEMPERATURE = 0.05
+DENSE_WEIGHT = 0.7
+IMAGE_TEMPERATURE = 1.5
+IMAGE_TOP, SOUND_TOP = 50, 5
+IMAGE_FLOOR, SOUND_FLOOR = 1e-3, 1e-2
+VAGUE_GAIN = 0.3
+NAME_WEIGHT = 0.3
+WORDS_A_CLASS, WORD_DECAY = 3, 0.5
+HEAD_WEIGHT = 0.7
+RIDGE = 3.0
+DEVIATION_FLOOR = 0.02
+KEYWORD_WEIGHT = 0.75
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Unit embeddings of all texts that the fit needs."""
+
+    rows: dict[str, Array]
+
+    def __getitem__(self, words: Sequence[str]) -> Array:
+        return np.stack([self.rows[word] for word in words])
+
+
+def choose_anchors(tables: Sequence[tuple[Sequence[ClassWords], float]], vocabulary: Vocabulary) -> list[str]:
+    """The words that most classes share, without near-synonyms of words already taken.
+
+    Args:
+        tables: classes of a tower and how much each of its classes counts.
+        vocabulary: embeddings of all words.
+    """
+    counts: Counter[str] = Counter()
+    for classes, weight in tables:
+        for entry in classes:
+            for rank, word in enumerate(entry.words[:WORDS_A_CLASS]):
+                counts[word] += weight * WORD_DECAY**rank
+    taken: list[str] = []
+    for word, _ in counts.most_common():
+        row = vocabulary[[word]][0]
+        if not taken or float((vocabulary[taken] @ row).max()) < ANCHOR_SIMILARITY:
+            taken.append(word)
+        if len(taken) == ANCHORS:
+            break
+    return taken
+
+
+def fit_text_bridge(anchors: Sequence[str], background: Sequence[str], vocabulary: Vocabulary) -> TextBridge:
+    """Centre both parts on a background of everyday words."""
+    rows = vocabulary[background]
+    nothing = np.zeros(len(anchors), np.float32)
+    bridge = TextBridge(vocabulary[anchors], TEMPERATURE, nothing, rows.mean(axis=0))
+    return TextBridge(
+        bridge.anchors, TEMPERATURE, np.sqrt(bridge.spread(rows)).mean(axis=0), bridge.dense_mean
+    )
+
+
+def class_tables(
+    classes: Sequence[ClassWords], names: Sequence[str], text: TextBridge, vocabulary: Vocabulary
+) -> tuple[Array, Array]:
+    """Each class's distribution over the anchors (c, a) and its centred text embedding (c, t)."""
+    anchors, dense = [], []
+    for entry, name in zip(classes, names, strict=True):
+        words = entry.words[:WORDS_A_CLASS]
+        weights = WORD_DECAY ** np.arange(len(words), dtype=np.float32)
+        rows = vocabulary[words]
+        anchors.append(weights @ text.spread(rows) / weights.sum())
+        meaning = unit(weights @ rows) + NAME_WEIGHT * unit(vocabulary[synonyms(name)].sum(axis=0))
+        dense.append(unit(meaning) - text.dense_mean)
+    return np.array(anchors, np.float32), np.array(dense, np.float32)
+
+
+def fit_class_bridge(
+    gain: Array, top: int, anchors: Array, dense: Array, background: Array, share: float
+) -> ClassBridge:
+    """Centre both parts: `share` on background probabilities (N, c), the rest on the mean of the classes."""
+    zeros = np.zeros(anchors.shape[1], np.float32), np.zeros(dense.shape[1], np.float32)
+    plain = ClassBridge(gain, top, anchors, dense, *zeros)
+    parts = [plain(row) for row in background]
+    anchor_mean = share * np.mean([a for a, _ in parts], axis=0) + (1 - share) * unit(np.sqrt(anchors)).mean(
+        axis=0
+    )
+    dense_mean = share * np.mean([d for _, d in parts], axis=0) + (1 - share) * unit(dense).mean(axis=0)
+    return ClassBridge(
+        gain, top, anchors, dense, anchor_mean.astype(np.float32), dense_mean.astype(np.float32)
+    )
+
+
+def head_targets(captions: Sequence[Sequence[str]], text: TextBridge, vocabulary: Vocabulary) -> Array:
+    """(N, a + t): what a text with the drawing's caption and keywords would be."""
+    words = sorted({caption for entry in captions for caption in entry})
+    place = {word: index for index, word in enumerate(words)}
+    rows = vocabulary[words]
+    targets = np.concatenate([text(rows)[0], rows - text.dense_mean], axis=1)
+    result = []
+    for entry in captions:
+        weights = np.full(len(entry), KEYWORD_WEIGHT / max(1, len(entry) - 1), np.float32)
+        weights[0] = 1.0
+        result.append(weights @ targets[[place[caption] for caption in entry]] / weights.sum())
+    return np.array(result, np.float32)
+
+
+def fit_head(features: Array, targets: Array) -> tuple[Array, Array]:
+    """Ridge regression on standardised square roots of features (N, f): weight (f, a + t), bias (a + t,)."""
+    roots = np.sqrt(np.maximum(features, 0)).astype(np.float64)
+    mean, deviation = roots.mean(axis=0), roots.std(axis=0) + DEVIATION_FLOOR
+    rows = (roots - mean) / deviation
+    middle = targets.mean(axis=0, dtype=np.float64)
+    gram = rows.T @ rows / len(rows) + RIDGE * np.eye(rows.shape[1])
+    weight = np.linalg.solve(gram, rows.T @ (targets - middle) / len(rows)) / deviation[:, None]
+    return weight.astype(np.float32), (middle - mean @ weight).astype(np.float32)
+
+
+def synonyms(name: str) -> list[str]:
+    """The comma-separated names of a class."""
+    return [part.strip() for part in name.split(",")]
