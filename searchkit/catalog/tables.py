@@ -136,7 +136,7 @@ class AssetWords(Base):
     """What an asset is called, for searches by word: its names as typed (case folded) and split into words.
 
     The index of these words, and of the passages in ``segments.text``, is the database's own: full-text
-    tables that triggers fill in SQLite, indexes on expressions in PostgreSQL; see the revision that makes them.
+    tables that triggers fill in SQLite, indexes on expressions in PostgreSQL; see their revision.
     """
 
     __tablename__ = "asset_words"
