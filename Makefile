@@ -39,8 +39,9 @@ $(VENV)/.core-installed: pyproject.toml constraints.txt tools/make_venv.sh
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.dev-installed: pyproject.toml constraints.txt tools/make_venv.sh
+$(VENV)/.dev-installed: pyproject.toml constraints.txt tools/make_venv.sh tools/install_test_system.sh
 	sh tools/make_venv.sh $(VENV)
+	sh tools/install_test_system.sh
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.core-installed
 
