@@ -41,7 +41,11 @@ _EXAMPLE = "--catalog postgresql://USER@HOST/DATABASE"
 
 def without_password(url: str) -> str:
     """The same place, fit to be written down or shown."""
-    return make_url(url).set(password=None).render_as_string(hide_password=False)
+    return _shown(make_url(url))
+
+
+def _shown(url: URL) -> str:
+    return url._replace(password=None).render_as_string(hide_password=False)
 
 
 def open_engine(url: str) -> Engine:
@@ -62,7 +66,7 @@ def named_errors(engine: Engine) -> Iterator[None]:
         DiskFull: the server has no space left; nothing of the transaction stays.
         LibraryError: the server cannot be reached, or refuses.
     """
-    place = engine.url.set(password=None, drivername="postgresql").render_as_string()
+    place = _shown(engine.url.set(drivername="postgresql"))
     try:
         yield
     except DBAPIError as error:

@@ -1,0 +1,128 @@
+"""Several machines at one library: a catalog on PostgreSQL, vectors on a server, workers that die."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import searchkit as sk
+from searchkit.errors import LibraryLocked, UsageError
+from tests.indexer import working
+from tests.media_files import write_folder, write_text
+from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
+from tests.stores.qdrant_server import QdrantServer
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+FILES = 90
+
+
+@pytest.fixture
+def qdrant() -> Iterator[str]:
+    server = QdrantServer()
+    yield f"qdrant://127.0.0.1:{server.port}"
+    server.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(FILES):
+        write_text(tmp_path / "media" / f"{number % 7}" / f"{number}.txt", f"Note {number} about a harbour.")
+    (tmp_path / "media" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
+    return tmp_path / "media"
+
+
+def start(
+    library: Path, folder: Path, catalog: str, store: str, lease_s: float, kill_at: int = -1
+) -> subprocess.Popen[str]:
+    command = [sys.executable, working.__file__, library, folder, catalog, store, lease_s, kill_at]
+    return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+
+
+def check_everything_is_there_once(library: sk.Library) -> None:
+    assert library.verify().clean
+    results = library.search("a harbour", k=10 * FILES, spans=True)
+    counts = Counter(result.path.name for result in results)
+    assert len(counts) == FILES
+    assert set(counts.values()) == {1}
+    assert [Path(error.path).name for error in library.errors()] == ["broken.jpg"]
+
+
+def test_two_machines_share_the_work(
+    tmp_path: Path,
+    folder: Path,
+    postgres_url: str,
+    qdrant: str,  # noqa: F811
+) -> None:
+    workers = [start(tmp_path / name, folder, postgres_url, qdrant, 60) for name in ("one", "two")]
+    done = [int(worker.communicate(timeout=120)[0]) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert sum(done) == FILES
+    with sk.open_library(tmp_path / "one") as library:
+        check_everything_is_there_once(library)
+        assert library.index(folder).same == FILES
+
+
+def test_the_work_of_a_machine_that_dies_is_taken_over(
+    tmp_path: Path,
+    folder: Path,
+    postgres_url: str,
+    qdrant: str,  # noqa: F811
+) -> None:
+    dying = start(tmp_path / "dying", folder, postgres_url, qdrant, 2, kill_at=1)
+    dying.communicate(timeout=120)
+    assert dying.returncode == -9
+    second = start(tmp_path / "second", folder, postgres_url, qdrant, 2)
+    second.communicate(timeout=120)
+    assert second.returncode == 0
+    with sk.open_library(tmp_path / "second") as library:
+        check_everything_is_there_once(library)
+
+
+def test_a_second_machine_learns_where_the_vectors_are(
+    tmp_path: Path,
+    folder: Path,
+    postgres_url: str,
+    qdrant: str,  # noqa: F811
+) -> None:
+    with sk.open_library(tmp_path / "one", catalog=postgres_url, store=qdrant) as library:
+        library.index(folder)
+        assert library.is_shared
+    with sk.open_library(tmp_path / "two", catalog=postgres_url) as library:
+        assert library.settings.store == qdrant
+        check_everything_is_there_once(library)
+    with pytest.raises(UsageError, match="vectors"):
+        sk.open_library(tmp_path / "three", catalog=postgres_url, store="faiss")
+
+
+def test_the_password_of_a_catalog_is_not_written_down(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+    url = postgres_url.replace("searchkit@", "searchkit:hush-hush@")
+    sk.open_library(tmp_path / "one", catalog=url).close()
+    assert "hush-hush" not in (tmp_path / "one" / "library.toml").read_text()
+    sk.open_library(tmp_path / "one").close()
+
+
+def test_vectors_in_files_have_one_writer_even_so(
+    tmp_path: Path,
+    postgres_url: str,  # noqa: F811
+) -> None:
+    from searchkit.indexer.writer import Writer
+
+    folder = write_folder(tmp_path / "media")
+    with sk.open_library(tmp_path / "library", catalog=postgres_url) as library:
+        assert not library.is_shared
+        with Writer(library), pytest.raises(LibraryLocked):
+            library.index(folder)
+        assert library.index(folder).new == 8
+        (folder / "picture0.png").unlink()
+        (folder / "picture1.png").rename(folder / "moved.png")
+        report = library.index(folder)
+        assert (report.gone, report.moved, report.same) == (1, 1, 6)
+        assert library.verify().clean
+        found = library.search("snow", to="text", where="path:**/*.txt AND size_bytes>1")
+        assert [result.path.name for result in found] == ["dog.txt"]
