@@ -1,5 +1,6 @@
 """The catalog on a real PostgreSQL server: schema, verbs, claims of several workers, plain errors."""
 
+# ruff: noqa: F811 - pytest hands fixtures in by name
 from __future__ import annotations
 
 import threading
@@ -27,7 +28,7 @@ FACTS = {"size_bytes": 5, "mtime_ns": 7, "date": "2020-01-01T00:00:00", "content
 
 
 @pytest.fixture
-def catalog(tmp_path: Path, postgres_url: str) -> Iterator[Catalog]:  # noqa: F811
+def catalog(tmp_path: Path, postgres_url: str) -> Iterator[Catalog]:
     with closing(Catalog.open(tmp_path, postgres_url)) as opened:
         yield opened
 
@@ -47,7 +48,7 @@ def test_the_same_migrations_make_the_same_schema(catalog: Catalog) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_every_older_schema_is_upgraded(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+def test_every_older_schema_is_upgraded(tmp_path: Path, postgres_url: str) -> None:
     from sqlalchemy import create_engine
 
     from searchkit.migrations import upgrade
@@ -62,14 +63,14 @@ def test_every_older_schema_is_upgraded(tmp_path: Path, postgres_url: str) -> No
         assert [path for path, _ in assets.roots(connection)] == ["/old"]
 
 
-def test_a_later_schema_is_refused(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+def test_a_later_schema_is_refused(tmp_path: Path, postgres_url: str) -> None:
     with closing(Catalog.open(tmp_path, postgres_url)) as catalog, catalog.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(LibraryTooNew, match="9999"):
         Catalog.open(tmp_path, postgres_url)
 
 
-def test_many_who_open_a_new_catalog_at_once_make_it_once(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+def test_many_who_open_a_new_catalog_at_once_make_it_once(tmp_path: Path, postgres_url: str) -> None:
     opened: list[Catalog] = []
     threads = [
         threading.Thread(target=lambda: opened.append(Catalog.open(tmp_path, postgres_url))) for _ in range(6)
@@ -173,7 +174,7 @@ def test_runs_of_several_machines_go_on_side_by_side(catalog: Catalog) -> None:
         assert [run.state for run in runs.recent_runs(connection)] == [RunState.RUNNING, RunState.DONE]
 
 
-def test_what_is_wrong_with_a_place_is_said(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+def test_what_is_wrong_with_a_place_is_said(tmp_path: Path, postgres_url: str) -> None:
     with pytest.raises(LibraryError, match="does not answer"):
         Catalog.open(tmp_path, "postgresql://searchkit:secret@127.0.0.1:1/nothing")
     with pytest.raises(LibraryError, match="no_such_database") as caught:

@@ -1,5 +1,6 @@
 """Several machines at one library: a catalog on PostgreSQL, vectors on a server, workers that die."""
 
+# ruff: noqa: F811 - pytest hands fixtures in by name
 from __future__ import annotations
 
 import subprocess
@@ -57,7 +58,7 @@ def test_two_machines_share_the_work(
     tmp_path: Path,
     folder: Path,
     postgres_url: str,
-    qdrant: str,  # noqa: F811
+    qdrant: str,
 ) -> None:
     workers = [start(tmp_path / name, folder, postgres_url, qdrant, 60) for name in ("one", "two")]
     done = [int(worker.communicate(timeout=120)[0]) for worker in workers]
@@ -72,7 +73,7 @@ def test_the_work_of_a_machine_that_dies_is_taken_over(
     tmp_path: Path,
     folder: Path,
     postgres_url: str,
-    qdrant: str,  # noqa: F811
+    qdrant: str,
 ) -> None:
     dying = start(tmp_path / "dying", folder, postgres_url, qdrant, 2, kill_at=1)
     dying.communicate(timeout=120)
@@ -88,7 +89,7 @@ def test_a_second_machine_learns_where_the_vectors_are(
     tmp_path: Path,
     folder: Path,
     postgres_url: str,
-    qdrant: str,  # noqa: F811
+    qdrant: str,
 ) -> None:
     with sk.open_library(tmp_path / "one", catalog=postgres_url, store=qdrant) as library:
         library.index(folder)
@@ -100,7 +101,7 @@ def test_a_second_machine_learns_where_the_vectors_are(
         sk.open_library(tmp_path / "three", catalog=postgres_url, store="faiss")
 
 
-def test_the_password_of_a_catalog_is_not_written_down(tmp_path: Path, postgres_url: str) -> None:  # noqa: F811
+def test_the_password_of_a_catalog_is_not_written_down(tmp_path: Path, postgres_url: str) -> None:
     url = postgres_url.replace("searchkit@", "searchkit:hush-hush@")
     sk.open_library(tmp_path / "one", catalog=url).close()
     assert "hush-hush" not in (tmp_path / "one" / "library.toml").read_text()
@@ -109,7 +110,7 @@ def test_the_password_of_a_catalog_is_not_written_down(tmp_path: Path, postgres_
 
 def test_vectors_in_files_have_one_writer_even_so(
     tmp_path: Path,
-    postgres_url: str,  # noqa: F811
+    postgres_url: str,
 ) -> None:
     from searchkit.indexer.writer import Writer
 
