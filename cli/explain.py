@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from searchkit.cli import query_options as of
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
 from searchkit.cli.output import line, print_json, shown_path, table
 
@@ -18,6 +19,8 @@ def explain(
     path: Annotated[Path, typer.Argument(help="A file of the library.", show_default=False)],
     to: ToOption = None,
     where: WhereOption = None,
+    hybrid: of.HybridFlag = False,
+    prompt: of.PromptOption = None,
     library: LibraryOption = None,
     model: ModelOption = None,
     model_dir: ModelDirOption = None,
@@ -30,12 +33,14 @@ def explain(
     from searchkit.library import open_library
 
     with open_library(library, create=False, read_only=True, model=model, model_dir=model_dir) as opened:
-        why = opened.explain(query, path, to=to, where=where)
+        why = opened.explain(query, path, to=to, where=where, hybrid=hybrid, prompts=prompt or ())
     if json:
         print_json(why.to_dict())
         return
     line(f"{shown_path(why.path)}  segment {why.segment_id}  ({why.modality.value})")
     line(f"rank      {why.rank or 'not among the first 1000'}")
+    if why.ranks:
+        line(f"lists     {', '.join(f'{rank} in {name}' for name, rank in why.ranks.items())}")
     nth = f"{why.collection_rank} of {why.collection_size} in {why.collection}"
     line(f"there     {nth}")
     line(f"score     {why.score:.4f} (cosine)")

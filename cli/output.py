@@ -58,7 +58,7 @@ def print_results(results: Sequence[Result]) -> None:
     rows = [
         (
             str(result.rank),
-            "" if result.match is None else f"{result.match:.0%}",
+            _match(result),
             f"{result.score:.3f}",
             result.modality.value,
             shown_path(result.path),
@@ -81,6 +81,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _match(result: Result) -> str:
+    """How likely a match it is, or what else found it."""
+    if result.found_by != ("vectors",):
+        return result.found_by[-1]
+    return "" if result.match is None else f"{result.match:.0%}"
 
 
 def _where(result: Result) -> str:

@@ -36,6 +36,7 @@ def query(
     k: Annotated[int, typer.Option("-k", help="How many results at most.")] = 10,
     spans: of.SpansFlag = False,
     diverse: of.DiverseFlag = False,
+    hybrid: of.HybridFlag = False,
     fuse: of.FuseOption = "calibrated",
     everything: of.AllFlag = False,
     cutoff: of.CutoffOption = None,
@@ -83,6 +84,7 @@ def query(
             spans=spans,
             diverse=diverse,
             fusion=fuse,
+            hybrid=hybrid,
             prompts=prompt or (),
             cutoff=CUTOFF if cutoff is None else cutoff,
         )

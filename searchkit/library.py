@@ -106,7 +106,9 @@ def open_library(
     return Library(path, chosen, catalog, read_only=read_only)
 
 
-def _join(path: Path, catalog: Catalog, chosen: Settings, *, model: str | None, store: str | None) -> Settings:
+def _join(
+    path: Path, catalog: Catalog, chosen: Settings, *, model: str | None, store: str | None
+) -> Settings:
     """What all machines that share a catalog agree on, written to this machine's folder of the library."""
     from searchkit.catalog.postgres import without_password
     from searchkit.catalog.shared import agree
@@ -218,10 +220,13 @@ class Library:
         spans: bool = False,
         diverse: bool = False,
         fusion: str = "calibrated",
+        hybrid: bool = False,
         prompts: Sequence[str] = (),
         cutoff: float = CUTOFF,
     ) -> Results:
         """Search with a query value, or with its source text: ``audio:bark.wav + 0.5*text:"snow"``.
+
+        A query that is the name of a file, such as ``IMG_2034.jpg``, finds that file first.
 
         Args:
             query: what to search with. ``@barks`` alone is searched as it was saved: to the same modalities,
@@ -232,6 +237,7 @@ class Library:
             spans: every matching span instead of the best of each file; neighbours are merged.
             diverse: prefer results that differ from those before them.
             fusion: how several modalities interleave: "calibrated" by what their scores mean, or "rrf".
+            hybrid: search names, folders, titles and passages by word as well, for the query's text terms.
             prompts: what is embedded for words, ``{}`` standing for them: "a photo of {}"; several average.
             cutoff: lowest ``match`` of a good result, 0 to 1. All k results come back all the same;
                 ``Results.good`` counts those that reach it.
@@ -252,6 +258,7 @@ class Library:
                 spans=spans,
                 diverse=diverse,
                 fusion=fusion,
+                hybrid=hybrid,
                 prompts=prompts,
                 cutoff=cutoff,
             ),
@@ -264,6 +271,7 @@ class Library:
         *,
         to: str | Modality | Sequence[str | Modality] | None = None,
         where: Filter | str | None = None,
+        hybrid: bool = False,
         prompts: Sequence[str] = (),
     ) -> Explanation:
         """Why a file ranks where it does: each term's share, raw and calibrated score, filters, ranks.
@@ -273,13 +281,14 @@ class Library:
             path: a file of the library.
             to: the modalities that were searched.
             where: the filter that was set.
+            hybrid: as in ``search``.
             prompts: as in ``search``.
 
         Raises:
             UsageError: the library holds no such file.
             QueryError: the query does not parse, is empty, or cancels out.
         """
-        options = SearchOptions(to=to, where=_filter(where), prompts=prompts)
+        options = SearchOptions(to=to, where=_filter(where), hybrid=hybrid, prompts=prompts)
         return self._searcher.explain(query, path, options)
 
     def embed_query(self, query: Query, *, prompts: Sequence[str] = ()) -> EmbeddedQuery:
@@ -291,6 +300,8 @@ class Library:
 
     def parse(self, source: str) -> Query:
         """Read a query's source text, in which ``@barks`` stands for a saved query.
+
+        The name of a file of the library is that name, whatever signs are in it.
 
         Raises:
             QuerySyntaxError: it does not parse, or no query is saved under a name.

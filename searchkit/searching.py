@@ -16,6 +16,7 @@ import numpy as np
 from searchkit.catalog import Catalog, assets, saved, segments, spaces
 from searchkit.catalog.saved import SavedRow
 from searchkit.catalog.spaces import CollectionRef
+from searchkit.catalog.word_search import assets_named
 from searchkit.errors import LibraryNotFound, QueryError, SpaceMismatch, UsageError
 from searchkit.query import (
     CUTOFF,
@@ -23,22 +24,18 @@ from searchkit.query import (
     Filter,
     Query,
     Segment,
+    Text,
     absolute,
     background_ids,
     parse,
     parse_filter,
+    text,
 )
+from searchkit.query.candidates import Candidate, Searchable, candidate_of
 from searchkit.query.explain import Explanation, FilterPart, explain_candidate, filter_parts
+from searchkit.query.hybrid import WordSearch, words_of_query
 from searchkit.query.patterns import SAVED
-from searchkit.query.search import (
-    FUSIONS,
-    Candidate,
-    Searchable,
-    candidate_of,
-    find_candidates,
-    parse_modalities,
-    to_results,
-)
+from searchkit.query.search import FUSIONS, Search, find_candidates, parse_modalities, to_results
 from searchkit.types import FloatArray, Modality, Results, VectorStore
 
 if TYPE_CHECKING:
@@ -63,6 +60,7 @@ class SearchOptions:
     spans: bool = False
     diverse: bool = False
     fusion: str = FUSIONS[0]
+    hybrid: bool = False
     prompts: Sequence[str] = ()
     cutoff: float = CUTOFF
 
@@ -88,6 +86,9 @@ class Searcher:
 
     def parse(self, source: str) -> Query:
         """Read a query's source text; see ``Library.parse``."""
+        with self._library.catalog.read() as connection:
+            if assets_named(connection, source, limit=1):
+                return text(source.strip())
         return parse(source, saved=_Recall(self._library.catalog))
 
     def save(self, name: str, query: Query | str, options: SearchOptions) -> SavedRow:
@@ -133,25 +134,34 @@ class Searcher:
         query, options = self._read(query, options)
         searched = self.searched(options.to)
         embedded = self._library.embed_query(query, prompts=options.prompts)
-        return self._ranked(embedded, searched, options)
+        found = tuple(to_results(self._find(embedded, searched, options)))
+        return Results(str(query), self._library.space.fingerprint, found, options.cutoff)
 
-    def _ranked(
+    def _find(
         self, embedded: EmbeddedQuery, searched: Sequence[Searchable], options: SearchOptions
-    ) -> Results:
+    ) -> list[Candidate]:
         query = embedded.query
-        candidates = find_candidates(
-            embedded.vector,
-            catalog=self._library.catalog,
-            searched=searched,
+        words = words_of_query(query) if options.hybrid else ""
+        search = Search(
             k=options.k,
             where=options.where,
             spans=options.spans,
             diverse=options.diverse,
             fusion=options.fusion,
+            cutoff=options.cutoff,
             without=frozenset(term.operand.id for term in query.terms if isinstance(term.operand, Segment)),
+            words=WordSearch(words, self._space_id()) if words else None,
+            named=self._named(query),
         )
-        found = tuple(to_results(candidates))
-        return Results(str(query), self._library.space.fingerprint, found, options.cutoff)
+        return find_candidates(embedded.vector, self._library.catalog, searched, search)
+
+    def _named(self, query: Query) -> tuple[int, ...]:
+        """The assets whose file name the query is."""
+        term = query.terms[0]
+        if len(query.terms) > 1 or not isinstance(term.operand, Text) or term.weight <= 0:
+            return ()
+        with self._library.catalog.read() as connection:
+            return tuple(assets_named(connection, term.operand.text))
 
     def explain(self, query: Query | str, path: str | Path, options: SearchOptions) -> Explanation:
         """Say why a file ranks where it does; see ``Library.explain``."""
@@ -174,10 +184,11 @@ class Searcher:
                 f"{path} has nothing embedded among what is searched",
                 hint="`searchkit errors` says why a file is missing; --to widens the search",
             )
-        results = self._ranked(embedded, searched, replace(options, k=_EXPLAINED_RANKS))
-        rank = next((result.rank for result in results if result.asset_id == asset.id), None)
+        ranked = self._find(embedded, searched, replace(options, k=_EXPLAINED_RANKS))
+        places = (place for place in enumerate(ranked, start=1) if place[1].row.asset_id == asset.id)
+        rank, listed = next(places, (None, None))
         parts = [FilterPart(str(p), p.matches(asset, asset.tags)) for p in filter_parts(options.where)]
-        return explain_candidate(embedded, *best, rank=rank, filters=parts)
+        return explain_candidate(embedded, *best, rank=rank, listed=listed, filters=parts)
 
     def searched(self, to: str | Modality | Sequence[str | Modality] | None) -> list[Searchable]:
         """The collections that hold some modalities, or all.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -15,7 +16,6 @@ from sqlalchemy import (
     Connection,
     Float,
     MetaData,
-    Select,
     Table,
     and_,
     func,
@@ -37,6 +37,11 @@ __all__ = ["WordHit", "assets_named", "beside_texts", "find_names", "find_passag
 
 # Below this share of the best score, a hit shares only words that are everywhere.
 _WORTH = 1 / 3
+# What says nothing by itself; PostgreSQL's English configuration drops these, too.
+_STOP = frozenset(
+    "a an and are as at be by for from has have i in is it its my of on or that the their this to was were "
+    "what when where which who will with you your".split()
+)
 _SIDECARS = 500
 _RANGES = 50
 _RAW = SqlText().with_variant(SqlText(collation="C"), "postgresql")
@@ -183,6 +188,11 @@ def assets_named(connection: Connection, name: str, *, limit: int = 100) -> list
     ]
 
 
+def _asked(text: str) -> list[str]:
+    words = split_words(text)
+    return [word for word in words if word.casefold() not in _STOP] or words
+
+
 def _vector(column: object) -> ColumnElement[object]:
     # The configuration's name must be a literal, or the index on the same expression is not used.
     return func.to_tsvector(literal_column("'english'"), column)
@@ -191,21 +201,21 @@ def _vector(column: object) -> ColumnElement[object]:
 def _postgresql(
     document: ColumnElement[object], text: str
 ) -> tuple[ColumnElement[float], ColumnElement[bool]]:
-    wanted = " | ".join(f"'{word}'" for word in split_words(text)) or "''"
+    wanted = " | ".join(f"'{word}'" for word in _asked(text)) or "''"
     asked = func.to_tsquery(literal_column("'english'"), literal(wanted))
     score: ColumnElement[float] = type_coerce(func.ts_rank_cd(document, asked), Float)
     return score, document.op("@@", is_comparison=True)(asked)
 
 
 def _sqlite(table: Table, rank: str, text: str) -> tuple[ColumnElement[float], ColumnElement[bool]]:
-    wanted = " OR ".join(f'"{word}"' for word in split_words(text)) or '""'
+    wanted = " OR ".join(f'"{word}"' for word in _asked(text)) or '""'
     # bm25 is better the lower it is.
     score: ColumnElement[float] = -literal_column(rank, Float)
     return score, literal_column(table.name).op("MATCH", is_comparison=True)(wanted)
 
 
 def _best(
-    connection: Connection, statement: Select[tuple[object, ...]], score: ColumnElement[float], k: int
-) -> list[tuple[object, ...]]:
+    connection: Connection, statement: Any, score: ColumnElement[float], k: int
+) -> list[tuple[Any, ...]]:
     rows = [tuple(row) for row in connection.execute(statement.order_by(score.desc()).limit(k))]
-    return [row for row in rows if float(str(row[1])) >= _WORTH * float(str(rows[0][1]))]
+    return [row for row in rows if row[1] >= _WORTH * rows[0][1]]

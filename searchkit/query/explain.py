@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from searchkit.query.candidates import Candidate, Searchable
 from searchkit.query.embed import EmbeddedQuery
 from searchkit.query.filters import AllOf, Filter
-from searchkit.query.search import Candidate, Searchable
 from searchkit.types import Modality, Span
 
 __all__ = ["Explanation", "FilterPart", "TermShare", "explain_candidate", "filter_parts"]
@@ -59,6 +59,8 @@ class Explanation:
         collection_rank: its rank there, None beyond the first 10,000.
         collection_size: how many segments lie there.
         rank: the file's rank in the whole list, None when it is not among the first results or filtered out.
+        ranks: its rank in each list that was fused by rank, by the list's name; empty without words.
+        found_by: what found it: "vectors", "words", "name"; empty when it has no rank.
         filters: each condition of the filter.
     """
 
@@ -74,6 +76,8 @@ class Explanation:
     collection_rank: int | None
     collection_size: int
     rank: int | None
+    ranks: Mapping[str, int]
+    found_by: tuple[str, ...]
     filters: tuple[FilterPart, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,6 +92,8 @@ class Explanation:
             "z": None if self.z is None else round(self.z, 3),
             "match": None if self.match is None else round(self.match, 4),
             "rank": self.rank,
+            "ranks": dict(self.ranks),
+            "found_by": list(self.found_by),
             "collection": self.collection,
             "collection_rank": self.collection_rank,
             "collection_size": self.collection_size,
@@ -110,6 +116,7 @@ def explain_candidate(
     searchable: Searchable,
     *,
     rank: int | None,
+    listed: Candidate | None = None,
     filters: Sequence[FilterPart] = (),
 ) -> Explanation:
     """Put together why a candidate has its score and rank.
@@ -119,6 +126,7 @@ def explain_candidate(
         candidate: the file's best segment.
         searchable: the collection that holds it.
         rank: the file's rank in the whole list, None when it is not in it.
+        listed: the file's candidate in that list.
         filters: the filter's conditions.
     """
     vector = searchable.store.fetch([candidate.row.segment_id])[0]
@@ -143,6 +151,8 @@ def explain_candidate(
         collection_rank=ids.index(row.segment_id) + 1 if row.segment_id in ids else None,
         collection_size=len(searchable.store),
         rank=rank,
+        ranks=listed.ranks if listed else {},
+        found_by=listed.found_by if listed else (),
         filters=tuple(filters),
     )
 

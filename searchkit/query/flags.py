@@ -112,4 +112,3 @@ def _of_timed(value: str, make: Callable[[str, float, float | None], Query]) -> 
     path, weight = (value, 1.0) if os.path.lexists(value) else split_weight(value)
     parts = (path, 0.0, None) if os.path.lexists(path) else split_span(path)
     return weight * make(*parts)
-

@@ -1,4 +1,4 @@
-"""From a query vector to results: searches collections, calibrates, fuses, joins with the catalog.
+"""From a query vector to results: ranks the candidates of all collections, by vectors, by words and by name.
 
 It opens nothing itself: stores and catalog are handed to it.
 """
@@ -11,85 +11,56 @@ from pathlib import Path
 
 import numpy as np
 
-from searchkit.catalog import Catalog, segments
-from searchkit.catalog.segments import SegmentRow
-from searchkit.catalog.spaces import CollectionRef
+from searchkit.catalog import Catalog
 from searchkit.catalog.tables import Asset
 from searchkit.errors import QueryError
-from searchkit.query.calibrate import Background
+from searchkit.query.calibrate import CUTOFF
+from searchkit.query.candidates import Candidate, Searchable, candidates_among, nearest_candidates
 from searchkit.query.diverse import maximal_marginal_relevance
 from searchkit.query.filters import Filter
 from searchkit.query.fuse import Located, first_per, merge_neighbours, reciprocal_rank_fusion
-from searchkit.types import FloatArray, Hit, IdArray, Modality, Result, Span, VectorStore
+from searchkit.query.hybrid import WordSearch, with_words
+from searchkit.types import FloatArray, Hit, Modality, Result
 
-__all__ = [
-    "FUSIONS",
-    "Candidate",
-    "Searchable",
-    "candidate_of",
-    "find_candidates",
-    "parse_modalities",
-    "to_results",
-]
+__all__ = ["FUSIONS", "Search", "find_candidates", "parse_modalities", "to_results"]
 
 FUSIONS = ("calibrated", "rrf")
 """How results of several modalities interleave: by surprise, or by reciprocal rank."""
 
-_SLACK = 8
 _DIVERSE_POOL = 5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Searchable:
-    """A collection that can be searched: its row, its store, and a sample of its rows.
-
-    Attributes:
-        collection: its row in the catalog.
-        store: its vectors.
-        sample: (M, dim) rows that a query is scored against to see what scores mean.
-    """
-
-    collection: CollectionRef
-    store: VectorStore
-    sample: FloatArray
+_SPANS_POOL = 4
+_HYBRID_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A READY segment that was found.
+class Search:
+    """How to search.
 
     Attributes:
-        row: the segment with its asset.
-        span: its part of the asset; longer than the segment's where neighbours were merged.
-        score: cosine of query and segment.
-        surprise: the score on a scale that collections share; None where it could not be calibrated.
-        match: probability of being a match, in [0, 1], or None.
-        z: how far the score lies above the collection's background, in its spreads, or None.
-        rank_score: what the list is sorted by.
-        copies: other files with the same content.
+        k: how many candidates at most, >= 1.
+        where: the only assets to find, applied before the best are taken.
+        spans: keep every matching span instead of the best of each asset; neighbours are merged.
+        diverse: prefer candidates that differ from those before (maximal marginal relevance).
+        fusion: one of FUSIONS.
+        cutoff: the probability of a match from which neighbouring spans are merged.
+        without: segments that must not be found, such as those the query names.
+        words: what to search by word as well, or None.
+        named: assets that the query calls by their name, which come first.
     """
 
-    row: SegmentRow
-    span: Span | None
-    score: float
-    surprise: float | None
-    match: float | None
-    z: float | None
-    rank_score: float = 0.0
-    copies: tuple[str, ...] = ()
+    k: int = 10
+    where: Filter | None = None
+    spans: bool = False
+    diverse: bool = False
+    fusion: str = FUSIONS[0]
+    cutoff: float = CUTOFF
+    without: frozenset[int] = frozenset()
+    words: WordSearch | None = None
+    named: tuple[int, ...] = ()
 
 
 def find_candidates(
-    vector: FloatArray,
-    *,
-    catalog: Catalog,
-    searched: Sequence[Searchable],
-    k: int,
-    where: Filter | None = None,
-    spans: bool = False,
-    diverse: bool = False,
-    fusion: str = "calibrated",
-    without: frozenset[int] = frozenset(),
+    vector: FloatArray, catalog: Catalog, searched: Sequence[Searchable], search: Search
 ) -> list[Candidate]:
     """The best assets (or spans) for a query vector, best first.
 
@@ -102,32 +73,29 @@ def find_candidates(
         vector: (dim,) unit vector.
         catalog: knows the segments.
         searched: what to search.
-        k: how many candidates at most, >= 1.
-        where: the only assets to find, applied before the best are taken.
-        spans: keep every matching span instead of the best of each asset; neighbours are merged.
-        diverse: prefer candidates that differ from those before (maximal marginal relevance).
-        fusion: "calibrated" or "rrf".
-        without: segments that must not be found, such as those the query names.
+        search: how.
     """
-    wanted = k * _DIVERSE_POOL if diverse else k
-    found: list[Candidate] = []
-    vectors: dict[int, Searchable] = {}
-    for searchable in searched:
-        part = _candidates(vector, catalog, searchable, wanted, where, spans, without)
-        vectors.update({candidate.row.segment_id: searchable for candidate in part})
-        found += part
-    calibrated = fusion == "calibrated" and all(entry.surprise is not None for entry in found)
-    ranked = _by_surprise(found) if calibrated else _by_rank(found)
-    ranked = _merged(ranked) if spans else first_per(ranked, lambda entry: entry.row.asset_id)
-    ranked = _without_copies(ranked)
-    if diverse and len(ranked) > 1:
-        pool = ranked[:wanted]
-        rows = np.stack(
-            [vectors[entry.row.segment_id].store.fetch([entry.row.segment_id])[0] for entry in pool]
+    wanted = search.k * (_DIVERSE_POOL if search.diverse else _SPANS_POOL if search.spans else 1)
+    if search.words is not None:
+        wanted = max(wanted, _HYBRID_DEPTH)
+    ranked = _nearest(vector, catalog, searched, wanted, search)
+    if search.words is not None:
+        ranked = with_words(
+            ranked,
+            vector,
+            catalog,
+            searched,
+            search.words,
+            search.where,
+            spans=search.spans,
+            depth=_HYBRID_DEPTH,
         )
-        order = maximal_marginal_relevance(np.array([entry.rank_score for entry in pool]), rows, k)
-        ranked = [pool[position] for position in order]
-    return ranked[:k]
+    first = _named(vector, catalog, searched, search)
+    called = {entry.row.asset_id for entry in first}
+    ranked = _without_copies([*first, *(entry for entry in ranked if entry.row.asset_id not in called)])
+    if search.diverse:
+        ranked = _diverse(ranked, searched, search.k)
+    return ranked[: search.k]
 
 
 def to_results(candidates: Sequence[Candidate]) -> list[Result]:
@@ -145,87 +113,60 @@ def to_results(candidates: Sequence[Candidate]) -> list[Result]:
             match=entry.match,
             z=entry.z,
             copies=tuple(Path(copy) for copy in entry.copies),
+            found_by=entry.found_by,
         )
         for rank, entry in enumerate(candidates, start=1)
     ]
 
 
-def candidate_of(
-    vector: FloatArray, catalog: Catalog, searchable: Searchable, asset_id: int, where: Filter | None = None
-) -> Candidate | None:
-    """An asset's best segment in a collection, judged as a search would judge it; None when it has none."""
-    size = _size(catalog, searchable, where)[0]
-    with catalog.read() as connection:
-        own = segments.ids_where(connection, searchable.collection.id, Asset.id == asset_id)
-    if not own:
-        return None
-    found = _ready_hits(vector, catalog, searchable.store, 1, len(own), False, np.array(own, dtype=np.int64))
-    judged = _judge(vector, searchable, max(size, 1), found)
-    return judged[0] if judged else None
-
-
-def _candidates(
-    vector: FloatArray,
-    catalog: Catalog,
-    searchable: Searchable,
-    wanted: int,
-    where: Filter | None,
-    spans: bool,
-    without: frozenset[int],
+def _nearest(
+    vector: FloatArray, catalog: Catalog, searched: Sequence[Searchable], wanted: int, search: Search
 ) -> list[Candidate]:
-    size, among = _size(catalog, searchable, where)
-    if size == 0:
-        return []
-    found = _ready_hits(vector, catalog, searchable.store, wanted + len(without), size, spans, among)
-    return _judge(vector, searchable, size, [pair for pair in found if pair[0].id not in without])
-
-
-def _size(catalog: Catalog, searchable: Searchable, where: Filter | None) -> tuple[int, IdArray | None]:
-    """How many rows a search looks at, and which: None for all."""
-    if where is None:
-        return len(searchable.store), None
-    with catalog.read() as connection:
-        ids = segments.ids_where(connection, searchable.collection.id, where.sql())
-    return len(ids), np.array(ids, dtype=np.int64)
-
-
-def _judge(
-    vector: FloatArray, searchable: Searchable, size: int, found: Sequence[tuple[Hit, SegmentRow]]
-) -> list[Candidate]:
-    background = Background.of(searchable.sample @ vector, size) if len(searchable.sample) else None
-    return [
-        Candidate(
-            row=row,
-            span=_span(row),
-            score=hit.score,
-            surprise=background.surprise(hit.score) if background else None,
-            match=background.probability(hit.score) if background else None,
-            z=background.z(hit.score) if background else None,
+    """What vectors find, fused over the collections; the best of each asset, or merged spans."""
+    found = [
+        candidate
+        for searchable in searched
+        for candidate in nearest_candidates(
+            vector,
+            catalog,
+            searchable,
+            wanted,
+            where=search.where,
+            spans=search.spans,
+            without=search.without,
         )
-        for hit, row in found
     ]
+    calibrated = search.fusion == FUSIONS[0] and all(entry.surprise is not None for entry in found)
+    ranked = _by_surprise(found) if calibrated else _by_rank(found)
+    if search.spans:
+        return _merged(ranked, search.cutoff)
+    return first_per(ranked, lambda entry: entry.row.asset_id)
 
 
-def _ready_hits(
-    vector: FloatArray,
-    catalog: Catalog,
-    store: VectorStore,
-    wanted: int,
-    size: int,
-    spans: bool,
-    among: IdArray | None,
-) -> list[tuple[Hit, SegmentRow]]:
-    """Hits whose segments are READY, from ever longer lists until enough assets are among them."""
-    depth = min(size, 2 * wanted + _SLACK)
-    while True:
-        hits = store.search(vector[None, :], depth, among=among)[0]
-        with catalog.read() as connection:
-            rows = segments.join(connection, [hit.id for hit in hits])
-        ready = [(hit, rows[hit.id]) for hit in hits if hit.id in rows]
-        distinct = len(ready) if spans else len({row.asset_id for _, row in ready})
-        if distinct >= wanted or len(hits) < depth or depth >= size:
-            return ready
-        depth = min(size, depth * 4)
+def _named(
+    vector: FloatArray, catalog: Catalog, searched: Sequence[Searchable], search: Search
+) -> list[Candidate]:
+    """The assets that the query calls by name, each by its best segment, in the order of their names."""
+    if not search.named:
+        return []
+    condition = Asset.id.in_(search.named)
+    best: dict[int, Candidate] = {}
+    for searchable in searched:
+        for entry in candidates_among(vector, catalog, searchable, condition, search.where):
+            best.setdefault(entry.row.asset_id, replace(entry, found_by=("name",)))
+    return [best[asset_id] for asset_id in search.named if asset_id in best]
+
+
+def _diverse(ranked: Sequence[Candidate], searched: Sequence[Searchable], k: int) -> list[Candidate]:
+    """The best candidates in an order in which each also differs from those before; named ones stay first."""
+    named = [entry for entry in ranked if "name" in entry.found_by]
+    pool = [entry for entry in ranked if "name" not in entry.found_by][: k * _DIVERSE_POOL]
+    if len(pool) < 2:
+        return [*named, *pool]
+    stores = {(s.collection.modality, s.collection.encoded_as): s.store for s in searched}
+    rows = np.stack([stores[e.row.modality, e.row.encoded_as].fetch([e.row.segment_id])[0] for e in pool])
+    order = maximal_marginal_relevance(np.array([entry.rank_score for entry in pool]), rows, k)
+    return [*named, *(pool[position] for position in order)]
 
 
 def _by_surprise(found: Sequence[Candidate]) -> list[Candidate]:
@@ -245,13 +186,21 @@ def _by_rank(found: Sequence[Candidate]) -> list[Candidate]:
     return [replace(by_id[hit.id], rank_score=hit.score) for hit in fused]
 
 
-def _merged(ranked: Sequence[Candidate]) -> list[Candidate]:
+def _merged(ranked: Sequence[Candidate], cutoff: float) -> list[Candidate]:
+    """Neighbouring spans as one where both are good matches: a span should say where the match is."""
     by_id = {entry.row.segment_id: entry for entry in ranked}
-    located = [
+    good = [
         Located(entry.row.segment_id, entry.row.asset_id, entry.row.encoded_as, entry.rank_score, entry.span)
         for entry in ranked
+        if entry.match is not None and entry.match >= cutoff
     ]
-    return [replace(by_id[hit.id], span=hit.span) for hit in merge_neighbours(located)]
+    spans = {hit.id: hit.span for hit in merge_neighbours(good)}
+    gone = {hit.id for hit in good} - spans.keys()
+    return [
+        replace(entry, span=spans.get(segment_id, entry.span))
+        for segment_id, entry in by_id.items()
+        if segment_id not in gone
+    ]
 
 
 def _without_copies(ranked: Sequence[Candidate]) -> list[Candidate]:
@@ -264,12 +213,6 @@ def _without_copies(ranked: Sequence[Candidate]) -> list[Candidate]:
         else:
             kept[key] = entry
     return list(kept.values())
-
-
-def _span(row: SegmentRow) -> Span | None:
-    if row.start_s is None or row.end_s is None:
-        return None
-    return Span(row.start_s, row.end_s)
 
 
 def parse_modalities(to: str | Modality | Sequence[str | Modality] | None) -> tuple[Modality, ...]:

@@ -1,0 +1,192 @@
+"""Candidates: segments that a query finds in a collection, judged against the collection's background.
+
+It opens nothing itself: stores and catalog are handed to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from sqlalchemy import ColumnElement
+
+from searchkit.catalog import Catalog, segments
+from searchkit.catalog.segments import SegmentRow
+from searchkit.catalog.spaces import CollectionRef
+from searchkit.catalog.tables import Asset
+from searchkit.query.calibrate import Background, Prior
+from searchkit.query.filters import Filter
+from searchkit.types import FloatArray, Hit, IdArray, Span, VectorStore
+
+__all__ = ["Candidate", "Searchable", "candidate_of", "candidates_among", "nearest_candidates"]
+
+_SLACK = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Searchable:
+    """A collection that can be searched: its row, its store, and a sample of its rows.
+
+    Attributes:
+        collection: its row in the catalog.
+        store: its vectors.
+        sample: (M, dim) rows that a query is scored against to see what scores mean.
+        prior: what scores of this query mean in collections of this kind, for one that is too small to tell.
+    """
+
+    collection: CollectionRef
+    store: VectorStore
+    sample: FloatArray
+    prior: Prior | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A READY segment that was found.
+
+    Attributes:
+        row: the segment with its asset.
+        span: its part of the asset; longer than the segment's where neighbours were merged.
+        score: cosine of query and segment.
+        surprise: the score on a scale that collections share; None where it could not be calibrated.
+        match: probability of being a match, in [0, 1], or None.
+        z: how far the score lies above the collection's background, in its spreads, or None.
+        rank_score: what the list is sorted by.
+        copies: other files with the same content.
+        ranks: its rank in each list that was fused, by name; empty when only vectors were searched.
+        found_by: "vectors", "words", "name".
+    """
+
+    row: SegmentRow
+    span: Span | None
+    score: float
+    surprise: float | None
+    match: float | None
+    z: float | None
+    rank_score: float = 0.0
+    copies: tuple[str, ...] = ()
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    found_by: tuple[str, ...] = ("vectors",)
+
+
+def nearest_candidates(
+    vector: FloatArray,
+    catalog: Catalog,
+    searchable: Searchable,
+    wanted: int,
+    *,
+    where: Filter | None = None,
+    spans: bool = False,
+    without: frozenset[int] = frozenset(),
+) -> list[Candidate]:
+    """A collection's nearest READY segments, enough for ``wanted`` assets (or spans) if it has them.
+
+    Args:
+        vector: (dim,) unit vector.
+        catalog: knows the segments.
+        searchable: the collection.
+        wanted: how many assets, or spans, are needed.
+        where: the only assets to find.
+        spans: count spans, not assets.
+        without: segments that must not be found.
+    """
+    size, among = _size(catalog, searchable, where)
+    if size == 0:
+        return []
+    found = _ready_hits(vector, catalog, searchable.store, wanted + len(without), size, spans, among)
+    return _judge(vector, searchable, size, [pair for pair in found if pair[0].id not in without])
+
+
+def candidates_among(
+    vector: FloatArray,
+    catalog: Catalog,
+    searchable: Searchable,
+    condition: ColumnElement[bool],
+    where: Filter | None = None,
+) -> list[Candidate]:
+    """All segments of a collection that fulfil a condition, judged as a search would judge them, best first.
+
+    Args:
+        vector: (dim,) unit vector.
+        catalog: knows the segments.
+        searchable: the collection.
+        condition: over ``segments`` and ``assets``; it does not narrow what a score is judged against.
+        where: the search's filter, which does.
+    """
+    with catalog.read() as connection:
+        wanted = condition if where is None else condition & where.sql()
+        own = segments.ids_where(connection, searchable.collection.id, wanted)
+    if not own:
+        return []
+    among = np.array(own, dtype=np.int64)
+    found = _ready_hits(vector, catalog, searchable.store, len(own), len(own), True, among)
+    return _judge(vector, searchable, max(_size(catalog, searchable, where)[0], 1), found)
+
+
+def candidate_of(
+    vector: FloatArray, catalog: Catalog, searchable: Searchable, asset_id: int, where: Filter | None = None
+) -> Candidate | None:
+    """An asset's best segment in a collection, even one that the filter bars; None without any."""
+    size = max(_size(catalog, searchable, where)[0], 1)
+    with catalog.read() as connection:
+        own = segments.ids_where(connection, searchable.collection.id, Asset.id == asset_id)
+    if not own:
+        return None
+    found = _ready_hits(vector, catalog, searchable.store, 1, len(own), False, np.array(own, dtype=np.int64))
+    judged = _judge(vector, searchable, size, found)
+    return judged[0] if judged else None
+
+
+def _size(catalog: Catalog, searchable: Searchable, where: Filter | None) -> tuple[int, IdArray | None]:
+    """How many rows a search looks at, and which: None for all."""
+    if where is None:
+        return len(searchable.store), None
+    with catalog.read() as connection:
+        ids = segments.ids_where(connection, searchable.collection.id, where.sql())
+    return len(ids), np.array(ids, dtype=np.int64)
+
+
+def _judge(
+    vector: FloatArray, searchable: Searchable, size: int, found: Sequence[tuple[Hit, SegmentRow]]
+) -> list[Candidate]:
+    background = Background.of(searchable.sample @ vector, size, prior=searchable.prior)
+    return [
+        Candidate(
+            row=row,
+            span=_span(row),
+            score=hit.score,
+            surprise=background.surprise(hit.score) if background else None,
+            match=background.probability(hit.score) if background else None,
+            z=background.z(hit.score) if background else None,
+        )
+        for hit, row in found
+    ]
+
+
+def _ready_hits(
+    vector: FloatArray,
+    catalog: Catalog,
+    store: VectorStore,
+    wanted: int,
+    size: int,
+    spans: bool,
+    among: IdArray | None,
+) -> list[tuple[Hit, SegmentRow]]:
+    """Hits whose segments are READY, from ever longer lists until enough assets are among them."""
+    depth = min(size, 2 * wanted + _SLACK)
+    while True:
+        hits = store.search(vector[None, :], depth, among=among)[0]
+        with catalog.read() as connection:
+            rows = segments.join(connection, [hit.id for hit in hits])
+        ready = [(hit, rows[hit.id]) for hit in hits if hit.id in rows]
+        distinct = len(ready) if spans else len({row.asset_id for _, row in ready})
+        if distinct >= wanted or len(hits) < depth or depth >= size:
+            return ready
+        depth = min(size, depth * 4)
+
+
+def _span(row: SegmentRow) -> Span | None:
+    if row.start_s is None or row.end_s is None:
+        return None
+    return Span(row.start_s, row.end_s)
