@@ -4,6 +4,8 @@
 set -eu
 needs='
 /usr/lib/postgresql/*/bin/postgres postgresql
+chromium chromium
+/usr/share/fonts/truetype/liberation fonts-liberation
 '
 missing=
 set -f

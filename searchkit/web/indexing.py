@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from searchkit.library import Library
 __all__ = ["IndexRuns"]
 
 _PATIENCE_S = 10.0
+_INTERRUPTED = 130
+_SAID_BYTES = 4000
 
 
 class IndexRuns:
@@ -25,12 +28,22 @@ class IndexRuns:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._process: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._lock = threading.Lock()
 
     @property
     def is_running(self) -> bool:
         """Whether a run that was started here goes on."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def complaint(self) -> str:
+        """What the run that was started here said when it failed; empty when it did not."""
+        process = self._process
+        if process is None or process.poll() in (None, 0, -signal.SIGINT, _INTERRUPTED):
+            return ""
+        self._said.seek(0)
+        return self._said.read(_SAID_BYTES).decode(errors="replace").strip()
 
     def start(self, paths: Sequence[str], *, retry_failed: bool = False) -> None:
         """Begin a run over folders that were indexed before, or parts of them; no path means all.
@@ -54,11 +67,13 @@ class IndexRuns:
         with self._lock:
             if self.is_running:
                 raise LibraryLocked("an index run goes on", hint="wait for it, or stop it")
+            self._said.seek(0)
+            self._said.truncate()
             self._process = subprocess.Popen(
                 self._command(paths, retry_failed=retry_failed),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=self._said,
                 start_new_session=True,
             )
 
@@ -78,6 +93,7 @@ class IndexRuns:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._said.close()
 
     def _command(self, paths: Sequence[str], *, retry_failed: bool) -> list[str]:
         settings = self._library.settings

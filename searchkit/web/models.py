@@ -297,6 +297,7 @@ class StatusInfo(BaseModel):
     model: str
     read_only: bool
     version: str
+    run_complaint: str = Field(description="What a run said that this server started and that failed.")
 
 
 class RunInfo(BaseModel):

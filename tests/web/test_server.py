@@ -56,6 +56,7 @@ def test_a_run_that_the_server_starts_finds_new_files_while_searches_are_answere
     folder, library = small
     with TestClient(create_app(library), base_url=BASE) as api:
         write_picture(folder / "new.png", 9)
+        assert api.post("/v1/runs/stop", json={}).json() == {"stopped": False}
         assert api.post("/v1/runs", json={}).status_code == 202
         for _ in range(600):
             assert api.get("/v1/search?q=snow").status_code == 200
@@ -66,7 +67,7 @@ def test_a_run_that_the_server_starts_finds_new_files_while_searches_are_answere
         assert (runs[0]["state"], runs[0]["counts"]["new"]) == ("done", 1)
         names = [row["name"] for row in api.get("/v1/search?q=snow&to=image").json()["results"]]
         assert "new.png" in names
-        assert api.post("/v1/runs/stop", json={}).json() == {"stopped": False}
+        assert api.get("/v1/status").json()["run_complaint"] == ""
 
 
 def test_the_map_holds_every_segment_once(small: tuple[Path, Library]) -> None:

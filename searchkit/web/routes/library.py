@@ -42,6 +42,7 @@ def status(served: ServedLibrary) -> StatusInfo:
         model=served.library.settings.model,
         read_only=served.settings.read_only or served.library.read_only,
         version=__version__,
+        run_complaint=safe_text(served.runs.complaint),
     )
 
 

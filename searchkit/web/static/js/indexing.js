@@ -90,6 +90,7 @@ function current(status, runs) {
     { class: "card card--half", "aria-labelledby": "card-run" },
     el("div", { class: "card__head" }, el("h2", { id: "card-run" }, run ? "Indexing now" : "Indexing"), canChange ? buttons : null),
     body,
+    status.run_complaint ? el("p", { class: "composer__error", role: "alert" }, icon("warning", 16), el("span", {}, status.run_complaint)) : null,
     el("h3", { class: "preview__sub" }, "Folders"),
     status.roots.length
       ? el("ul", { class: "roots" }, status.roots.map((folder) => el("li", {}, el("span", { class: "path" }, folder))))
