@@ -15,6 +15,7 @@ from searchkit._version import __version__
 from searchkit.cli import (
     classify,
     demo,
+    dupes,
     embed,
     explain,
     ground,
@@ -75,6 +76,7 @@ app.command("runs")(runs.runs)
 app.command("watch")(watch.watch)
 app.command("remove")(remove_command.remove)
 app.command("verify")(verify.verify)
+app.command("dupes")(dupes.dupes)
 app.command("tag")(tag.tag)
 app.command("serve")(serve.serve)
 app.command("mcp")(mcp.mcp)

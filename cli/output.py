@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from searchkit.types import Result, Span
 
-__all__ = ["error_line", "line", "note", "print_json", "print_paths", "print_results", "shown_path", "table"]
+__all__ = [
+    "error_line",
+    "line",
+    "note",
+    "print_json",
+    "print_paths",
+    "print_results",
+    "shown_path",
+    "shown_size",
+    "status_line",
+    "table",
+]
 
 
 def line(text: str = "") -> None:
@@ -23,6 +34,12 @@ def line(text: str = "") -> None:
 def note(text: str) -> None:
     """One line that is not part of the answer."""
     print(_printable(text, sys.stderr.encoding), file=sys.stderr)
+
+
+def status_line(text: str) -> None:
+    """A line that the next one overwrites; "" takes it away. For terminals only."""
+    sys.stderr.write(f"\r\x1b[2K{_printable(text, sys.stderr.encoding)}")
+    sys.stderr.flush()
 
 
 def error_line(message: str, hint: str = "") -> None:
@@ -49,6 +66,16 @@ def shown_path(path: Path) -> str:
     """A path as a person wants to read it: relative when it lies below the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def shown_size(size_bytes: int) -> str:
+    """A size as a person wants to read it."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
 
 
 def print_results(results: Sequence[Result]) -> None:

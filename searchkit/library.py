@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from searchkit.catalog import CATALOG_FILE, Catalog, assets, saved, spaces, tags
+from searchkit.catalog import CATALOG_FILE, Catalog, assets, tags
 from searchkit.catalog.assets import FileError
-from searchkit.catalog.saved import SavedRow
-from searchkit.catalog.spaces import CollectionRef
 from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_settings
 from searchkit.durable import disk_full_guard
-from searchkit.encoders import open_encoder, resolve_info
-from searchkit.errors import LibraryError, LibraryNotFound, SpaceMismatch, UsageError
-from searchkit.loading import decode_settings_for, load_samples
-from searchkit.media import DecodeSettings
-from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, embed_query, parse_filter
-from searchkit.query.embed import Load
-from searchkit.query.explain import Explanation
-from searchkit.searching import Searcher, SearchOptions
+from searchkit.encoders import resolve_info
+from searchkit.errors import LibraryNotFound, UsageError
+from searchkit.reader import LibraryReader
 from searchkit.status import LibraryStatus, read_status
-from searchkit.stores import open_collection
-from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
 
 if TYPE_CHECKING:
     from searchkit.indexer import IndexReport, Progress, VerifyReport
 
 __all__ = ["Library", "open_library"]
-
-VECTORS_FOLDER = "vectors"
-
-
-def _filter(where: Filter | str | None) -> Filter | None:
-    return parse_filter(where) if isinstance(where, str) else where
-
-
-def _is_server(store: str) -> bool:
-    return store.partition(":")[0] in ("qdrant", "qdrants")
 
 
 def open_library(
@@ -129,50 +107,8 @@ def _join(
     return chosen
 
 
-class Library:
+class Library(LibraryReader):
     """An open library; searching is safe from several threads. Use ``open_library`` to get one."""
-
-    def __init__(self, folder: Path, settings: Settings, catalog: Catalog, *, read_only: bool) -> None:
-        self.folder = folder
-        self.settings = settings
-        self.catalog = catalog
-        self.read_only = read_only
-        self._mutex = threading.RLock()
-        self._encoder: Encoder | None = None
-        self._query_load: Load | None = None
-        self._searcher = Searcher(self)
-
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder, opened when it is first needed.
-
-        Raises:
-            ModelNotFound: its files are missing.
-            DependencyMissing: an extra is not installed.
-        """
-        with self._mutex:
-            if self._encoder is None:
-                self._encoder = open_encoder(self.settings.model, self.settings.model_dir)
-            return self._encoder
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether several machines may write to it: its catalog and its vectors are on servers."""
-        return self.catalog.is_shared and _is_server(self.settings.store)
-
-    @property
-    def space(self) -> Space:
-        """The space that searches and runs use."""
-        return self.encoder.space
-
-    @cached_property
-    def decode_settings(self) -> DecodeSettings:
-        """How files are decoded for this library's encoder.
-
-        Raises:
-            UsageError: a ``[decode]`` setting is unknown or out of range.
-        """
-        return decode_settings_for(self.encoder, self.settings)
 
     def index(
         self,
@@ -210,160 +146,6 @@ class Library:
 
         return verify(self, repair=repair)
 
-    def search(
-        self,
-        query: Query | str,
-        *,
-        to: str | Modality | Sequence[str | Modality] | None = None,
-        k: int = 10,
-        where: Filter | str | None = None,
-        spans: bool = False,
-        diverse: bool = False,
-        fusion: str = "calibrated",
-        hybrid: bool = False,
-        prompts: Sequence[str] = (),
-        cutoff: float = CUTOFF,
-    ) -> Results:
-        """Search with a query value, or with its source text: ``audio:bark.wav + 0.5*text:"snow"``.
-
-        A query that is the name of a file, such as ``IMG_2034.jpg``, finds that file first.
-
-        Args:
-            query: what to search with. ``@barks`` alone is searched as it was saved: to the same modalities,
-                with the same filter and prompts, where the call names none.
-            to: modalities to find; None for all that the library has.
-            k: how many results at most.
-            where: the only files to find: a filter, or its text ``path:2019/** AND duration_s<10``.
-            spans: every matching span instead of the best of each file; neighbours are merged.
-            diverse: prefer results that differ from those before them.
-            fusion: how several modalities interleave: "calibrated" by what their scores mean, or "rrf".
-            hybrid: search names, folders, titles and passages by word as well, for the query's text terms.
-            prompts: what is embedded for words, ``{}`` standing for them: "a photo of {}"; several average.
-            cutoff: lowest ``match`` of a good result, 0 to 1. All k results come back all the same;
-                ``Results.good`` counts those that reach it.
-
-        Raises:
-            QueryError: the query does not parse, is empty, or cancels out; ``k`` is below 1.
-            InvalidFilter: the filter names an unknown field or a bad value.
-            DecodeError: a file of the query cannot be read.
-            ModalityUnsupported: the encoder cannot embed one of its terms.
-            SpaceMismatch: the library has no vectors of this encoder.
-        """
-        return self._searcher.search(
-            query,
-            SearchOptions(
-                to=to,
-                k=k,
-                where=_filter(where),
-                spans=spans,
-                diverse=diverse,
-                fusion=fusion,
-                hybrid=hybrid,
-                prompts=prompts,
-                cutoff=cutoff,
-            ),
-        )
-
-    def explain(
-        self,
-        query: Query | str,
-        path: str | Path,
-        *,
-        to: str | Modality | Sequence[str | Modality] | None = None,
-        where: Filter | str | None = None,
-        hybrid: bool = False,
-        prompts: Sequence[str] = (),
-    ) -> Explanation:
-        """Why a file ranks where it does: each term's share, raw and calibrated score, filters, ranks.
-
-        Args:
-            query: the query.
-            path: a file of the library.
-            to: the modalities that were searched.
-            where: the filter that was set.
-            hybrid: as in ``search``.
-            prompts: as in ``search``.
-
-        Raises:
-            UsageError: the library holds no such file.
-            QueryError: the query does not parse, is empty, or cancels out.
-        """
-        options = SearchOptions(to=to, where=_filter(where), hybrid=hybrid, prompts=prompts)
-        return self._searcher.explain(query, path, options)
-
-    def embed_query(self, query: Query, *, prompts: Sequence[str] = ()) -> EmbeddedQuery:
-        """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
-        templates = prompts or ("{}",)
-        return embed_query(
-            query, self.encoder, load=self._load, fetch=self._searcher.fetch, templates=templates
-        )
-
-    def parse(self, source: str) -> Query:
-        """Read a query's source text, in which ``@barks`` stands for a saved query.
-
-        The name of a file of the library is that name, whatever signs are in it.
-
-        Raises:
-            QuerySyntaxError: it does not parse, or no query is saved under a name.
-        """
-        return self._searcher.parse(source)
-
-    def save_query(
-        self,
-        name: str,
-        query: Query | str,
-        *,
-        to: str | Modality | Sequence[str | Modality] | None = None,
-        where: Filter | str | None = None,
-        prompts: Sequence[str] = (),
-    ) -> SavedRow:
-        """Keep a query under a name, by which ``@name`` recalls it; one of the same name is replaced.
-
-        Paths in it become absolute. Modalities, filter and prompts are for searches with ``@name`` alone.
-
-        Raises:
-            UsageError: the name is none: letters, digits, ``_``, and ``-`` or ``.`` between them.
-            QueryError: the query or the modalities do not parse.
-            LibraryError: the library was opened read-only.
-        """
-        self._refuse_read_only()
-        return self._searcher.save(name, query, SearchOptions(to=to, where=_filter(where), prompts=prompts))
-
-    def saved_queries(self) -> dict[str, SavedRow]:
-        """The saved queries, by name."""
-        with self.catalog.read() as connection:
-            return saved.saved_queries(connection)
-
-    def delete_query(self, name: str) -> None:
-        """Forget a saved query.
-
-        Raises:
-            UsageError: there is none of that name.
-            LibraryError: the library was opened read-only.
-        """
-        self._refuse_read_only()
-        with self.catalog.write() as connection:
-            if not saved.delete_query(connection, name):
-                raise UsageError(f"no query is saved as {name!r}", hint="`searchkit saved` lists them")
-
-    def answer_with(self, encoder: Encoder, load: Load) -> None:
-        """Embed with another encoder of the same space, and open the files of queries with ``load``.
-
-        For servers, which batch what many ask and decode what others send in processes of their own. The
-        encoder is closed with the library.
-
-        Raises:
-            SpaceMismatch: the encoder's vectors would meet those of another space.
-        """
-        with self._mutex:
-            if encoder.space != self.space:
-                raise SpaceMismatch(f"vectors of {encoder.space} cannot meet those of {self.space}")
-            self._encoder, self._query_load = encoder, load
-
-    def embed(self, samples: Sequence[Sample]) -> FloatArray:
-        """Embed samples: (N, dim) unit rows."""
-        return self.encoder.encode(samples)
-
     def status(self) -> LibraryStatus:
         """What the library holds; loads no model."""
         return read_status(self.folder, self.catalog)
@@ -394,46 +176,3 @@ class Library:
         """How many files carry each tag."""
         with self.catalog.read() as connection:
             return tags.tag_counts(connection)
-
-    def collection(self, collection_id: int) -> tuple[CollectionRef, int]:
-        """A collection of any space by its key, with the length of its vectors."""
-        with self.catalog.read() as connection:
-            for space_id, space in spaces.spaces(connection):
-                for ref in spaces.collections_of(connection, space_id):
-                    if ref.id == collection_id:
-                        return ref, space.dim
-        raise UsageError(f"the library has no collection {collection_id}")
-
-    def open_store(self, collection: CollectionRef, dim: int, *, read_only: bool) -> VectorStore:
-        """Open a collection's store; the caller closes it."""
-        spec = self.settings.store
-        own_folder = spec.partition(":")[0] in ("faiss", "exact")
-        name = collection.name if own_folder else f"{self.settings.library_id}.{collection.name}"
-        root = self.folder / VECTORS_FOLDER
-        return open_collection(spec, root=root, name=name, dim=dim, read_only=read_only)
-
-    def close(self) -> None:
-        """Close stores, encoder and catalog; calling it again does nothing."""
-        with self._mutex, contextlib.ExitStack() as stack:
-            stack.callback(self.catalog.close)
-            if self._encoder is not None:
-                stack.callback(self._encoder.close)
-            stack.callback(self._searcher.close)
-            self._encoder = None
-
-    def __enter__(self) -> Library:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _refuse_read_only(self) -> None:
-        if self.read_only:
-            raise LibraryError(f"{self.folder} was opened read-only", hint="open it without read_only")
-
-    def _load(self, path: Path, modality: Modality) -> Sequence[Sample]:
-        if self._query_load is not None:
-            return self._query_load(path, modality)
-        return load_samples(path, modality, self.decode_settings)

@@ -39,7 +39,7 @@ from searchkit.query.search import FUSIONS, Search, find_candidates, parse_modal
 from searchkit.types import FloatArray, Modality, Results, VectorStore
 
 if TYPE_CHECKING:
-    from searchkit.library import Library
+    from searchkit.reader import LibraryReader
 
 __all__ = ["SearchOptions", "Searcher"]
 
@@ -78,7 +78,7 @@ class SearchOptions:
 class Searcher:
     """Searches one library in the space of its encoder; safe to use from several threads."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: LibraryReader) -> None:
         self._library = library
         self._mutex = threading.RLock()
         self._stores: dict[int, VectorStore] = {}

@@ -38,10 +38,11 @@ __all__ = ["WordHit", "assets_named", "beside_texts", "find_names", "find_passag
 # Below this share of the best score, a hit shares only words that are everywhere.
 _WORTH = 1 / 3
 # What says nothing by itself; PostgreSQL's English configuration drops these, too.
-_STOP = frozenset(
+_FUNCTION_WORDS = (
     "a an and are as at be by for from has have i in is it its my of on or that the their this to was were "
-    "what when where which who will with you your".split()
+    "what when where which who will with you your"
 )
+_STOP = frozenset(_FUNCTION_WORDS.split())
 _SIDECARS = 500
 _RANGES = 50
 _RAW = SqlText().with_variant(SqlText(collation="C"), "postgresql")
