@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from searchkit.errors import LibraryLocked, SearchkitError
+from searchkit.errors import LibraryError, LibraryLocked, SearchkitError
 
 if os.name == "nt":
     import msvcrt
@@ -27,10 +27,18 @@ class WriterLock:
 
     Raises:
         LibraryLocked (or ``error``): another process, named by its id, holds the lock.
+        LibraryError: the lock file cannot be made or opened.
     """
 
     def __init__(self, path: Path, what: str, *, error: type[SearchkitError] = LibraryLocked) -> None:
-        self._file = path.open("a+b")
+        try:
+            # Unbuffered, so that closing it never has anything left to write.
+            self._file = path.open("a+b", buffering=0)
+        except OSError as refused:
+            raise LibraryError(
+                f"{what} cannot be written: {path}: {(refused.strerror or str(refused)).lower()}",
+                hint="check the permissions of its folder, and that its disk is not mounted read-only",
+            ) from refused
         try:
             if os.name == "nt":
                 self._file.seek(1 << 20)
@@ -45,9 +53,10 @@ class WriterLock:
                 f"{what} is being written to by another process (id {holder})",
                 hint=f"wait until process {holder} has finished, then run the command again",
             ) from blocked
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()).encode())
-        self._file.flush()
+        # The lock holds without a name; on a full disk nobody learns whose it is.
+        with contextlib.suppress(OSError):
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()).encode())
 
     def release(self) -> None:
         """Let others write; calling it again does nothing."""

@@ -99,7 +99,7 @@ class Catalog:
             rows = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
         if rows != ["ok"]:
             raise CatalogCorrupt(
-                f"{self._engine.url.database} is damaged: {rows[0]}",
+                f"the catalog is damaged: {rows[0]}",
                 hint="restore the newest file of backups/",
             )
 

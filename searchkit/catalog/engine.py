@@ -5,12 +5,15 @@ It knows the schema's revision, but nothing of what is in the tables.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -23,18 +26,24 @@ from searchkit.migrations import HEAD, REVISIONS
 __all__ = ["begin_alone", "begin_read", "begin_write", "check_schema", "open_engine", "revision_of"]
 
 _BUSY_TIMEOUT_S = 30
+_SHARED_MEMORY_BYTES = 64 << 10
 _UPGRADING = 0x5EA2C402
 
 
 def open_engine(path: Path) -> Engine:
-    """An engine on a SQLite catalog: write-ahead log, full sync, foreign keys, explicit transactions."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_TIMEOUT_S})
+    """An engine on a SQLite catalog: write-ahead log, full sync, foreign keys, explicit transactions.
+
+    Where nothing can be written (a read-only medium, a full disk) the file is read as it lies there.
+    """
+    frozen = _is_frozen(path)
+    place = f"sqlite:///file:{quote(str(path))}?immutable=1&uri=true" if frozen else f"sqlite:///{path}"
+    engine = create_engine(place, connect_args={"timeout": _BUSY_TIMEOUT_S})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         # The driver's own BEGIN would leave DDL outside of transactions; ours does not.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in () if frozen else ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -43,6 +52,18 @@ def open_engine(path: Path) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _is_frozen(path: Path) -> bool:
+    """Whether SQLite could not even make the files that it needs beside the database to read it."""
+    wal = path.with_name(f"{path.name}-wal")
+    if not path.exists() or (wal.exists() and wal.stat().st_size):
+        return False
+    return not os.access(path.parent, os.W_OK) or _free_bytes(path.parent) < _SHARED_MEMORY_BYTES
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 @contextmanager
@@ -92,12 +113,14 @@ def _named_errors(engine: Engine) -> Iterator[None]:
         with named_errors(engine):
             yield
         return
-    path = engine.url.database
+    path = _path_of(engine)
     try:
         yield
     except OperationalError as error:
         reason = str(error.orig)
-        if "full" in reason:
+        unwritten = "disk I/O" in reason or "readonly" in reason
+        full = unwritten and path and _free_bytes(Path(path).parent) < _SHARED_MEMORY_BYTES
+        if "full" in reason or full:
             raise DiskFull(
                 f"no space left while writing {path}", hint="free some space and try again"
             ) from error
@@ -107,7 +130,8 @@ def _named_errors(engine: Engine) -> Iterator[None]:
             ) from error
         if "readonly" in reason or "unable to open" in reason:
             raise LibraryError(
-                f"{path}: {reason}", hint="check the permissions of the library's folder"
+                f"{path}: {reason}",
+                hint="check the permissions of the library's folder, and that its disk can be written",
             ) from error
         if "malformed" in reason or "disk I/O" in reason:
             raise _corrupt(path, reason) from error
@@ -117,6 +141,11 @@ def _named_errors(engine: Engine) -> Iterator[None]:
         if "malformed" in reason or "not a database" in reason or "corrupt" in reason:
             raise _corrupt(path, reason) from error
         raise
+
+
+def _path_of(engine: Engine) -> str | None:
+    place = engine.url.database
+    return unquote(place.removeprefix("file:")) if place and place.startswith("file:") else place
 
 
 def _corrupt(path: str | None, reason: str) -> CatalogCorrupt:
@@ -135,7 +164,7 @@ def revision_of(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
     if "alembic_version" not in tables:
         if tables & {"assets", "segments"} or (tables and connection.dialect.name == "sqlite"):
-            raise _corrupt(connection.engine.url.database, "it holds tables but no schema revision")
+            raise _corrupt(_path_of(connection.engine), "it holds tables but no schema revision")
         return None
     row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
     return None if row is None else str(row[0])
