@@ -44,7 +44,7 @@ def dupes(
     if json:
         print_json({"groups": [group.to_dict() for group in groups]})
     elif paths or nul:
-        print_paths((file.path for group in groups for file in group.files[1:]), nul=nul)
+        print_paths(dict.fromkeys(file.path for group in groups for file in group.files[1:]), nul=nul)
     elif not groups:
         note("no duplicates")
     else:

@@ -32,6 +32,7 @@ from searchkit.cli import (
     watch,
 )
 from searchkit.cli import errors as errors_command
+from searchkit.cli import eval as eval_command
 from searchkit.cli import remove as remove_command
 from searchkit.cli.exits import Exit, exit_for
 from searchkit.cli.output import error_line, line
@@ -76,6 +77,7 @@ app.command("runs")(runs.runs)
 app.command("watch")(watch.watch)
 app.command("remove")(remove_command.remove)
 app.command("verify")(verify.verify)
+app.command("eval")(eval_command.evaluate)
 app.command("dupes")(dupes.dupes)
 app.command("tag")(tag.tag)
 app.command("serve")(serve.serve)
