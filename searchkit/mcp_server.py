@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ImageContent, TextContent, ToolAnnotations
 from PIL import Image
 from pydantic import Field
 
 from searchkit._version import __version__
 from searchkit.catalog import segments
-from searchkit.errors import SearchkitError, UsageError
+from searchkit.errors import SearchkitError
 from searchkit.library import Library
 from searchkit.media.isolate import DecoderPool
 from searchkit.types import ImageSample, Modality
@@ -40,7 +43,9 @@ def create_mcp_server(library: Library) -> MCPServer[Any]:
     Args:
         library: an open library.
     """
-    server: MCPServer[Any] = MCPServer("searchkit", version=__version__, instructions=_ABOUT)
+    server: MCPServer[Any] = MCPServer(
+        "searchkit", version=__version__, instructions=_ABOUT, log_level="ERROR"
+    )
 
     @server.tool(annotations=_READS, structured_output=False)
     def search(
@@ -51,8 +56,8 @@ def create_mcp_server(library: Library) -> MCPServer[Any]:
         every_span: Annotated[bool, Field(description="Every matching moment of long media.")] = False,
     ) -> dict[str, Any]:
         """Find photos, sounds, videos and texts by what is in them."""
-        results = library.search(query, to=kinds, k=k, where=where, spans=every_span)
-        return results.to_dict()
+        with _told():
+            return library.search(query, to=kinds, k=k, where=where, spans=every_span).to_dict()
 
     @server.tool(annotations=_READS, structured_output=False)
     def look(
@@ -62,13 +67,14 @@ def create_mcp_server(library: Library) -> MCPServer[Any]:
         with library.catalog.read() as connection:
             row = segments.join(connection, [segment_id]).get(segment_id)
         if row is None:
-            raise UsageError(f"the library has no segment {segment_id}", hint="take one of a result")
+            raise ToolError(f"the library has no segment {segment_id}; take the segment_id of a result")
         told = TextContent(type="text", text=f"{row.path} ({row.modality.value})")
         if row.text is not None:
             return [told, TextContent(type="text", text=row.text)]
         if row.modality is Modality.AUDIO:
             return [told]
-        return [told, _picture(library, row.path, row.start_s)]
+        with _told():
+            return [told, _picture(library, row.path, row.start_s)]
 
     @server.tool(annotations=_READS, structured_output=False)
     def library_status() -> dict[str, Any]:
@@ -83,6 +89,15 @@ def create_mcp_server(library: Library) -> MCPServer[Any]:
         return [{"path": failure.path, "reason": failure.reason} for failure in library.errors()[:limit]]
 
     return server
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """An error of ours is an answer to the assistant, with what to do next, and no crash."""
+    try:
+        yield
+    except SearchkitError as error:
+        raise ToolError(f"{error.message}\n{error.hint}".strip()) from None
 
 
 def _picture(library: Library, path: str, start_s: float | None) -> ImageContent:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from searchkit.catalog import assets
 from searchkit.errors import LibraryLocked, UsageError
@@ -28,7 +29,7 @@ class IndexRuns:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._said: IO[bytes] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -40,7 +41,8 @@ class IndexRuns:
     def complaint(self) -> str:
         """What the run that was started here said when it failed; empty when it did not."""
         process = self._process
-        if process is None or process.poll() in (None, 0, -signal.SIGINT, _INTERRUPTED):
+        ended_well = (None, 0, -signal.SIGINT, _INTERRUPTED)
+        if process is None or self._said is None or process.poll() in ended_well:
             return ""
         self._said.seek(0)
         return self._said.read(_SAID_BYTES).decode(errors="replace").strip()
@@ -67,8 +69,9 @@ class IndexRuns:
         with self._lock:
             if self.is_running:
                 raise LibraryLocked("an index run goes on", hint="wait for it, or stop it")
-            self._said.seek(0)
-            self._said.truncate()
+            if self._said is not None:
+                self._said.close()
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
             self._process = subprocess.Popen(
                 self._command(paths, retry_failed=retry_failed),
                 stdin=subprocess.DEVNULL,
@@ -93,7 +96,9 @@ class IndexRuns:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._said.close()
+        if self._said is not None:
+            self._said.close()
+            self._said = None
 
     def _command(self, paths: Sequence[str], *, retry_failed: bool) -> list[str]:
         settings = self._library.settings
