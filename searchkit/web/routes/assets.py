@@ -28,8 +28,8 @@ SizePx = Annotated[int, Query(ge=1, le=1280, description=f"Shorter side at most;
 IfNoneMatch = Annotated[str | None, Header(include_in_schema=False)]
 _KEEP = "private, max-age=604800, stale-while-revalidate=2592000"
 _BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "The file."},
-    206: {"content": {"application/octet-stream": {}}, "description": "The range that was asked for."},
+    200: {"content": {"*/*": {}}, "description": "The file."},
+    206: {"content": {"*/*": {}}, "description": "The range that was asked for."},
     416: {"description": "The file has no such range."},
 }
 _PICTURE: dict[int | str, dict[str, Any]] = {

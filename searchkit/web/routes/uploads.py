@@ -45,8 +45,8 @@ def upload_info(upload_id: UploadId, served: ServedLibrary) -> UploadInfo:
     "/{upload_id}/media",
     response_class=FileResponse,
     responses={
-        200: {"content": {"application/octet-stream": {}}, "description": "The upload."},
-        206: {"content": {"application/octet-stream": {}}, "description": "The range that was asked for."},
+        200: {"content": {"*/*": {}}, "description": "The upload."},
+        206: {"content": {"*/*": {}}, "description": "The range that was asked for."},
         416: {"description": "It has no such range."},
     },
 )
