@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import warnings
@@ -21,6 +22,9 @@ from searchkit.media.settings import DecodeSettings
 from searchkit.types import ImageSample
 
 __all__ = ["exif_facts", "image_facts", "image_samples", "open_image", "read_exif", "upright_pixels"]
+
+# Without a handler, logging would print Pillow's complaints; an application that wants them has one.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -52,7 +52,8 @@ def _open_pdf(path: Path, settings: DecodeSettings) -> Iterator[Any]:
         raise DecodeError(
             path, "reading PDF documents needs the package pypdf", hint="pip install 'searchkit[pdf]'"
         ) from error
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    # Without a handler, logging would print its complaints; an application that wants them has one.
+    logging.getLogger("pypdf").addHandler(logging.NullHandler())
     with open_regular(path) as file, decoding(path, "PDF document"):
         check_size(path, file, settings.max_bytes, "max_bytes")
         reader = pypdf.PdfReader(file)
