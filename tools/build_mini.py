@@ -135,11 +135,11 @@ def fit(cache: Path, model: Path, inputs: Inputs) -> None:
     image_tables = space.class_tables(images, image_names, text, vocabulary)
     sound_tables = space.class_tables(sounds, sound_names, text, vocabulary)
     seen, heard = inputs.image_probabilities, inputs.sound_probabilities
-    image_gain = 1 / (seen.mean(axis=0) + space.IMAGE_FLOOR)
+    image_gain = (seen.mean(axis=0) + space.IMAGE_FLOOR) ** -space.IMAGE_GAIN_POWER
     clear = np.array([space.VAGUE_GAIN if entry.vague else 1.0 for entry in sounds])
     sound_gain = clear / (heard.mean(axis=0) + space.SOUND_FLOOR)
-    image = space.fit_class_bridge(image_gain, space.IMAGE_TOP, *image_tables, seen, 1.0)
-    sound = space.fit_class_bridge(sound_gain, space.SOUND_TOP, *sound_tables, heard, 0.5)
+    image = space.fit_class_bridge(image_gain, space.IMAGE_TOP, *image_tables, seen)
+    sound = space.fit_class_bridge(sound_gain, space.SOUND_TOP, *sound_tables, heard)
     weight, bias = space.fit_head(inputs.features, space.head_targets(captions, text, vocabulary))
 
     np.savez(

@@ -14,10 +14,12 @@ from .words import ClassWords
 ANCHORS = 512
 ANCHOR_SIMILARITY = 0.7
 TEMPERATURE = 0.05
-DENSE_WEIGHT = 0.7
+DENSE_WEIGHT = 0.85
 IMAGE_TEMPERATURE = 1.5
 IMAGE_TOP, SOUND_TOP = 50, 5
 IMAGE_FLOOR, SOUND_FLOOR = 1e-3, 1e-2
+IMAGE_GAIN_POWER = 0.75
+BACKGROUND_SHARE = 0.5
 VAGUE_GAIN = 0.3
 NAME_WEIGHT = 0.3
 WORDS_A_CLASS, WORD_DECAY = 3, 0.5
@@ -84,10 +86,9 @@ def class_tables(
     return np.array(anchors, np.float32), np.array(dense, np.float32)
 
 
-def fit_class_bridge(
-    gain: Array, top: int, anchors: Array, dense: Array, background: Array, share: float
-) -> ClassBridge:
-    """Centre both parts: `share` on background probabilities (N, c), the rest on the mean of the classes."""
+def fit_class_bridge(gain: Array, top: int, anchors: Array, dense: Array, background: Array) -> ClassBridge:
+    """Centre both parts half-way between background probabilities (N, c) and the mean of the classes."""
+    share = BACKGROUND_SHARE
     zeros = np.zeros(anchors.shape[1], np.float32), np.zeros(dense.shape[1], np.float32)
     plain = ClassBridge(gain, top, anchors, dense, *zeros)
     parts = [plain(row) for row in background]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageChops
 
 __all__ = ["SIDE_PX", "to_square"]
 
@@ -13,6 +13,8 @@ MARGIN = 0.06
 BORDER_TOLERANCE = 12
 
 Pixels = npt.NDArray[np.uint8]
+
+_DIFFERS = [255 if level > BORDER_TOLERANCE else 0 for level in range(256)] * 3
 
 
 def to_square(pixels: Pixels) -> Pixels:
@@ -30,26 +32,27 @@ def to_square(pixels: Pixels) -> Pixels:
     image = Image.fromarray(pixels)
     if factor > 1:
         image = image.reduce(factor)
-    array = np.asarray(image)
-    colour = np.median(array[[0, 0, -1, -1], [0, -1, 0, -1]], axis=0).astype(np.uint8)
-    image = image.crop(_content_box(array))
+    corners = np.asarray(image)[[0, 0, -1, -1], [0, -1, 0, -1]]
+    colour = np.median(corners, axis=0).astype(np.uint8)
+    image = image.crop(_content_box(image, corners))
     scale = SIDE_PX * (1 - 2 * MARGIN) / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
-    square = Image.new("RGB", (SIDE_PX, SIDE_PX), (int(colour[0]), int(colour[1]), int(colour[2])))
+    square = Image.new("RGB", (SIDE_PX, SIDE_PX), _colour(colour))
     fitted = image.resize((width, height), Image.Resampling.BICUBIC)
     square.paste(fitted, ((SIDE_PX - width) // 2, (SIDE_PX - height) // 2))
     return np.asarray(square)
 
 
-def _content_box(array: Pixels) -> tuple[int, int, int, int]:
+def _content_box(image: Image.Image, corners: Pixels) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what differs from the corners; everything when the corners differ."""
-    height, width = array.shape[:2]
-    whole = (0, 0, width, height)
-    corners = array[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.int16)
-    if np.abs(corners - corners[0]).max() > BORDER_TOLERANCE:
+    whole = (0, 0, *image.size)
+    signed = corners.astype(np.int16)
+    if np.abs(signed - signed[0]).max() > BORDER_TOLERANCE:
         return whole
-    differs = np.abs(array.astype(np.int16) - corners[0]).max(axis=2) > BORDER_TOLERANCE
-    if not differs.any():
-        return whole
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    border = Image.new("RGB", image.size, _colour(corners[0]))
+    differs = ImageChops.difference(image, border).point(_DIFFERS)
+    return differs.getbbox() or whole
+
+
+def _colour(pixel: npt.NDArray[np.uint8]) -> tuple[int, int, int]:
+    return int(pixel[0]), int(pixel[1]), int(pixel[2])
