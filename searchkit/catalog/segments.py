@@ -208,10 +208,10 @@ def ready_ids(connection: Connection, collection_id: int) -> Iterator[int]:
 def some_ready_ids(connection: Connection, collection_id: int, limit: int) -> list[int]:
     """Ids of up to ``limit`` READY segments of a collection, spread over it, ascending; always the same."""
     here = and_(Segment.collection_id == collection_id, Segment.state == SegmentState.READY.value)
-    bounds = connection.execute(select(func.min(Segment.id), func.max(Segment.id)).where(here)).one()
-    if bounds[0] is None:
+    first = connection.scalar(select(func.min(Segment.id)).where(here))
+    last = connection.scalar(select(func.max(Segment.id)).where(here))
+    if first is None or last is None:
         return []
-    first, last = int(bounds[0]), int(bounds[1])
     if last - first < 4 * limit:
         found = list(connection.scalars(select(Segment.id).where(here).order_by(Segment.id)))
     else:
