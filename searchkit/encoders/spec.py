@@ -61,7 +61,7 @@ ENCODERS: Mapping[str, EncoderInfo] = MappingProxyType(
                 modalities=_ALL,
                 dim=1536,
                 licence="Apache-2.0",
-                summary="ONE-PEACE 4B (arXiv 2305.11172); needs a converted checkpoint: searchkit models pull",
+                summary="ONE-PEACE 4B (arXiv 2305.11172); needs a checkpoint: searchkit models pull",
                 extra="one-peace",
             ),
         )
