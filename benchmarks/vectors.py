@@ -7,6 +7,7 @@ distribution, and ``x`` as from another modality: another cone, loosely tied to 
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,14 @@ class _World:
         return made
 
 
+@cache
+def _world(dim: int, seed: int) -> _World:
+    return _World(dim, seed)
+
+
 def write_rows(path: Path, count: int, dim: int, *, seed: int = 0) -> None:
     """Write (count, dim) float32 rows to a raw file; a shorter file is a prefix of a longer one."""
-    world = _World(dim, seed)
+    world = _world(dim, seed)
     with path.open("wb") as file:
         for start in range(0, count, _BLOCK_ROWS):
             random = np.random.default_rng((seed, 1, start))
@@ -62,7 +68,7 @@ def write_rows(path: Path, count: int, dim: int, *, seed: int = 0) -> None:
 
 def make_queries(count: int, dim: int, *, seed: int = 0) -> tuple[Floats, Floats]:
     """Queries ``in`` and ``x``, each (count, dim) float32."""
-    world = _World(dim, seed)
+    world = _world(dim, seed)
     return (
         world.rows(np.random.default_rng((seed, 2)), count),
         world.rows(np.random.default_rng((seed, 3)), count, across=True),
