@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,12 +12,32 @@ __all__ = ["PositionalConvolutions", "WaveformEncoder"]
 
 
 class StridedConvolution(nn.Conv1d):
-    """A valid convolution over (B, T, C); taps are added up as plain matrix products, without unfolding."""
+    """A valid convolution over (T, C) as matrix products.
+
+    With channels last, `stride` neighbouring frames are one contiguous row, so a kernel is a few products of
+    views: no unfolding, no copies.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, T, C_in) to (B, T_out, C_out)."""
-        convolved = F.conv1d(x.transpose(1, 2), self.weight, self.bias, self.stride)
-        return convolved.transpose(1, 2)
+        """Map (T, C_in) to (T_out, C_out)."""
+        kernel, stride, channels = self.kernel_size[0], self.stride[0], self.in_channels
+        frames = (len(x) - kernel) // stride + 1
+        x = x.contiguous()
+        out: Tensor | None = None
+        for first in range(0, kernel, stride):
+            taps = min(stride, kernel - first)
+            rows = x.as_strided(
+                (frames, taps * channels), (stride * channels, 1), x.storage_offset() + first * channels
+            )
+            weight = self.weight[:, :, first : first + taps].permute(2, 1, 0).reshape(taps * channels, -1)
+            if out is not None:
+                out = torch.addmm(out, rows, weight) if torch.is_grad_enabled() else out.addmm_(rows, weight)
+            elif self.bias is not None:
+                out = torch.addmm(self.bias, rows, weight)
+            else:
+                out = rows @ weight
+        assert out is not None
+        return out
 
 
 class ConvolutionLayers(nn.Module):
@@ -33,8 +54,11 @@ class ConvolutionLayers(nn.Module):
             self.conv_layers.append(nn.Sequential(convolution, nn.Identity(), norm, nn.GELU()))
             channels_in = channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, samples, 1) to (B, frames, channels)."""
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Map (B, samples) to (B, frames, channels), clip by clip: a whole batch would not fit any cache."""
+        return torch.stack([self._clip(waveform[:, None]) for waveform in waveforms])
+
+    def _clip(self, x: Tensor) -> Tensor:
         for layer in self.conv_layers:
             x = layer(x)
         return x
@@ -49,12 +73,6 @@ class WaveformEncoder(nn.Sequential):
             ConvolutionLayers(spec, bias=bias), nn.Identity(), layer_norm(channels), nn.Linear(channels, dim)
         )
 
-    def forward(self, waveforms: Tensor) -> Tensor:
-        """Map (B, samples) to (B, frames, dim)."""
-        x = waveforms[:, :, None]
-        for module in self:
-            x = module(x)
-        return x
 
 
 class PositionalConvolutions(nn.Module):

@@ -92,6 +92,8 @@ class TrunkLayer(nn.Module):
 
     def _add(self, x: Tensor, branch: Tensor, gamma: Tensor | None) -> Tensor:
         branch = self.dropout(branch)
+        if gamma is not None and not self.training:
+            return torch.addcmul(x, branch, gamma)
         if gamma is not None:
             branch = gamma * branch
         added: Tensor = x + self.drop_path(branch)

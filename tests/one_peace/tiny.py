@@ -98,12 +98,12 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
             noise = torch.randn(parameter.shape, generator=generator)
             if name.endswith(("gamma_1", "gamma_2")):
                 parameter.copy_(0.5 + 0.1 * noise)
-            elif "norm" in name or ".ln." in name or "ffn.2." in name:
+            elif "norm" in name or ".ln." in name or "ffn.2." in name or ".2.1." in name:
                 parameter.copy_((1.0 if name.endswith("weight") else 0.0) + 0.1 * noise)
             elif parameter.dim() == 2 and "embed" not in name and "rel_pos" not in name:
                 parameter.copy_(0.8 * noise / parameter.shape[1] ** 0.5)
             elif parameter.dim() > 2 and "conv_layers" in name:
-                parameter.copy_(noise / (parameter.shape[1] * parameter.shape[2]) ** 0.5)
+                parameter.copy_(2 * noise / (parameter.shape[1] * parameter.shape[2]) ** 0.5)
             elif parameter.dim() > 0:
                 parameter.copy_(0.3 * noise)
 
