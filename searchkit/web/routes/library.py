@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from searchkit._version import __version__
-from searchkit.catalog import assets, details, runs, spaces, tags
+from searchkit.catalog import assets, details, jobs, runs, spaces, tags
 from searchkit.catalog.runs import RunRow
 from searchkit.catalog.tables import RunState
 from searchkit.errors import UsageError
@@ -123,26 +123,24 @@ def stop_run(served: ServedLibrary) -> dict[str, bool]:
 
 
 def _run(served: Served, row: RunRow) -> RunInfo:
-    counts = dict(row.counts)
-    progress = counts.pop("progress", None) or {}
-    done = progress.get("done")
-    if row.state is RunState.RUNNING and done is None:
+    done = total = stage = None
+    if row.state is RunState.RUNNING:
         with served.library.catalog.read() as connection:
             space_id = spaces.find_space(connection, served.encoder.space)
-            done = (
-                0
-                if space_id is None
-                else sum(details.count_since(connection, space_id, row.started_at).values())
-            )
+            if space_id is not None:
+                done = sum(details.count_since(connection, space_id, row.started_at).values())
+                waiting = jobs.count_jobs(connection, space_id)
+                total = done + waiting if done or waiting else None
+        stage = "scan" if total is None else "embed"
     return RunInfo(
         id=row.id,
         state=row.state.value,
         started_at=row.started_at,
         ended_at=row.ended_at,
         roots=[safe_text(root) for root in row.roots],
-        counts=counts,
+        counts=row.counts,
         error=None if row.error is None else safe_text(row.error),
         done=done,
-        total=progress.get("total"),
-        stage=progress.get("stage"),
+        total=total,
+        stage=stage,
     )
