@@ -130,28 +130,56 @@ def open_library(place: Path) -> Any:
     return searchkit.open_library(place, model="fixed-cost")
 
 
+def fill_catalog(library: Any, media: Path) -> None:
+    """Note every file of a folder as embedded, as a first run would, without embedding it."""
+    from searchkit.catalog import assets, spaces
+    from searchkit.catalog.tables import EmbeddingState
+    from searchkit.indexer.scan import Found, walk
+
+    with library.catalog.write() as connection:
+        root = assets.ensure_root(connection, str(media))
+        space = spaces.ensure_space(connection, library.space)
+        found = [seen for seen in walk(str(media)) if isinstance(seen, Found)]
+        for start in range(0, len(found), 5000):
+            part = found[start : start + 5000]
+            keys = assets.insert_assets(
+                connection,
+                [
+                    {
+                        "root_id": root,
+                        "path": seen.path,
+                        "size_bytes": seen.size_bytes,
+                        "mtime_ns": seen.mtime_ns,
+                        "modality": "text",
+                        "content_hash": f"{start + number:032x}",
+                        "date": "2020-01-01T00:00:00",
+                    }
+                    for number, seen in enumerate(part)
+                ],
+            )
+            state = {"state": EmbeddingState.READY.value, "recipe": library.decode_settings.fingerprint}
+            rows = [{"asset_id": key, "content_hash": "", "error": None, **state} for key in keys]
+            assets.set_embeddings(connection, space, rows)
+
+
 def rerun(folder: Path, files: int) -> dict[str, Any]:
     """A second run over an unchanged library, next to a bare walk of the same folders."""
     install(0.0)
     media = make_texts(folder / "media", files)
     with open_library(folder / "library") as library:
-        started = time.perf_counter()
-        library.index(media)
-        first_s = time.perf_counter() - started
+        fill_catalog(library, media)
         walks, runs = [], []
-        for _ in range(3):
+        for _ in range(5):
             started = time.perf_counter()
             bare_walk(media)
             walks.append(time.perf_counter() - started)
             started = time.perf_counter()
             report = library.index(media)
             runs.append(time.perf_counter() - started)
-            assert report.same == files
+            assert report.same == files, report.counts()
     walk_s, run_s = float(np.median(walks)), float(np.median(runs))
     return {
         "files": files,
-        "first_run_s": round(first_s, 2),
-        "first_run_ms_per_file": round(1000 * first_s / files, 3),
         "bare_walk_s": round(walk_s, 3),
         "second_run_s": round(run_s, 3),
         "ratio_to_bare_walk": round(run_s / walk_s, 2),

@@ -24,8 +24,10 @@ __all__ = ["be_nice", "index", "stopper", "summary"]
 
 def index(
     paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Files and folders; none means everything indexed before.", show_default=False),
+        list[str] | None,
+        typer.Argument(
+            help="Files, folders, URLs (s3://...); none means everything indexed before.", show_default=False
+        ),
     ] = None,
     library: LibraryOption = None,
     model: ModelOption = None,

@@ -16,7 +16,7 @@ from searchkit import media
 from searchkit.errors import DecodeError
 from searchkit.indexer.hashing import content_hash
 from searchkit.indexer.scan import Found
-from searchkit.indexer.source import local_file
+from searchkit.indexer.source import local_file, stat_source
 from searchkit.types import AudioSample, ImageSample, Sample
 
 __all__ = [
@@ -269,7 +269,7 @@ def _decode(
                 count += 1
             if count == 0:
                 raise DecodeError(path, "it holds nothing that can be embedded")
-        if _stat(job.found.path) != (job.found.size_bytes, job.found.mtime_ns):
+        if stat_source(job.found.path) not in (None, (job.found.size_bytes, job.found.mtime_ns)):
             raise DecodeError(job.found.path, "it changed while it was read; the next run tries again")
         put(Finished(job, time.perf_counter() - started_s - waited_s))
     except DecodeError as error:
@@ -282,11 +282,3 @@ def _size_bytes(sample: Sample) -> int:
     if isinstance(sample, AudioSample):
         return sample.waveform.nbytes
     return 0
-
-
-def _stat(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - one path type, str, throughout the scan
-    except OSError as error:
-        raise DecodeError(path, (error.strerror or str(error)).lower()) from error
-    return status.st_size, status.st_mtime_ns

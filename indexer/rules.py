@@ -13,7 +13,7 @@ from pathspec import GitIgnoreSpec
 
 from searchkit.errors import UsageError
 
-__all__ = ["IGNORE_FILE", "Rules", "is_hidden", "make_rules", "passed_over"]
+__all__ = ["IGNORE_FILE", "Rules", "is_hidden", "make_patterns", "make_rules", "passed_over"]
 
 IGNORE_FILE = ".searchkitignore"
 
@@ -71,6 +71,15 @@ class Rules:
         return False
 
 
+def make_patterns(root: str, exclude: Sequence[str]) -> Rules:
+    """The caller's patterns alone, relative to a root.
+
+    Raises:
+        UsageError: a pattern is none.
+    """
+    return Rules([(root.rstrip("/"), _spec(exclude, "--exclude"))] if exclude else [])
+
+
 def make_rules(root: str, folder: str, exclude: Sequence[str] = ()) -> Rules:
     """The rules that hold in a folder at or below a root, before the folder's own ignore file is read.
 
@@ -83,7 +92,7 @@ def make_rules(root: str, folder: str, exclude: Sequence[str] = ()) -> Rules:
         UsageError: a pattern is none, or an ignore file cannot be read.
     """
     root = root.rstrip("/")
-    rules = Rules([(root, _spec(exclude, "--exclude"))] if exclude else [])
+    rules = make_patterns(root, exclude)
     if folder.rstrip("/") == root:
         return rules
     at = root

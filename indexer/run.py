@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from searchkit.indexer.record import Recorder
 from searchkit.indexer.report import FileFailure, IndexReport
 from searchkit.indexer.rules import make_rules, passed_over
 from searchkit.indexer.scan import Found, outermost
+from searchkit.indexer.source import absolute, exists, is_url
 from searchkit.indexer.sweep import forget, refresh_means, sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
@@ -312,7 +312,7 @@ def remove(library: Library, paths: Sequence[str | Path]) -> int:
         doomed: set[int] = set()
         with library.catalog.read() as connection:
             for path in paths:
-                found = assets.ids_under(connection, str(Path(path).expanduser().absolute()))
+                found = assets.ids_under(connection, absolute(path))
                 if not found:
                     raise UsageError(
                         f"the library holds nothing at {path}", hint="`searchkit status` lists its folders"
@@ -333,17 +333,18 @@ def _scopes(
         roots = [path for path, _ in assets.roots(connection)]
     if not paths and not roots:
         raise UsageError("there is nothing to index", hint="searchkit index FOLDER")
-    chosen = [os.path.abspath(Path(path).expanduser()) for path in paths] or roots  # noqa: PTH100 - keeps links
+    chosen = [absolute(path) for path in paths] or roots
     scopes: list[Scope] = []
     for path in outermost(chosen):
-        if not os.path.lexists(path):
+        if not exists(path):
             raise UsageError(
                 f"no such file or folder: {path}",
                 hint="check the name; if a disk is not mounted, mount it; "
                 f"to forget what was indexed there: searchkit remove '{path}'",
             )
         root = next((r for r in roots if path == r or path.startswith(r.rstrip("/") + "/")), path)
-        if root != path and passed_over(root, path, make_rules(root, str(Path(path).parent), exclude)):
+        rules = None if root == path or is_url(path) else make_rules(root, str(Path(path).parent), exclude)
+        if rules is not None and passed_over(root, path, rules):
             raise UsageError(
                 f"{path} is passed over: it is hidden, or a .searchkitignore or --exclude names it",
                 hint=f"see the .searchkitignore files at and below {root}",

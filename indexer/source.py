@@ -1,27 +1,99 @@
-"""Where files are: a path of this machine, or a URL that fsspec opens (``s3://``, ``gcs://``, ``https://``)."""
+"""Where files are: a path of this machine, or a URL that fsspec opens (``s3://``, ``gs://``, ``https://``).
+
+Files behind a URL are fetched one by one into a temporary file, which is decoded as any other and removed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import posixpath
+import re
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from searchkit.catalog.types import encode_path
+from searchkit.errors import DecodeError, DependencyMissing, LibraryError
 from searchkit.indexer.hashing import content_hash
-from searchkit.indexer.scan import Seen, walk
+from searchkit.indexer.rules import is_hidden, make_patterns
+from searchkit.indexer.scan import Found, Seen, walk
 
-__all__ = ["hash_source", "is_url", "local_file", "walk_source"]
+__all__ = ["absolute", "exists", "hash_source", "is_url", "local_file", "stat_source", "walk_source"]
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def is_url(path: str) -> bool:
     """Whether a path names a file on another system."""
-    return "://" in path
+    return _URL.match(path) is not None
+
+
+def absolute(path: str | Path) -> str:
+    """A path from the root of this machine, or a URL as its system spells it, without a slash at its end.
+
+    Raises:
+        DependencyMissing: the extra ``remote`` is not installed.
+        LibraryError: fsspec knows no such system.
+    """
+    if is_url(str(path)):
+        system, inner = _open(str(path))
+        return str(system.unstrip_protocol(inner)).rstrip("/")
+    return os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - resolves "..", not links
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder.
+
+    Raises:
+        LibraryError: the system that a URL names does not answer.
+    """
+    if not is_url(path):
+        return os.path.lexists(path)
+    system, inner = _open(path)
+    with _named(path):
+        return bool(system.exists(inner))
 
 
 def walk_source(
     path: str, *, root: str, exclude: Sequence[str] = (), skip: Collection[str] = ()
 ) -> Iterator[Seen]:
-    """As ``scan.walk``, for paths and URLs."""
-    return walk(path, root=root, exclude=exclude, skip=skip)
+    """As ``scan.walk``, for paths and URLs; ignore files count on this machine only.
+
+    Raises:
+        LibraryError: the system that a URL names does not answer.
+    """
+    if not is_url(path):
+        yield from walk(path, root=root, exclude=exclude, skip=skip)
+        return
+    system, inner = _open(path)
+    rules = make_patterns(root, exclude)
+    with _named(path):
+        listing: dict[str, dict[str, Any]] = system.find(inner, detail=True)
+    urls = {system.unstrip_protocol(name): facts for name, facts in listing.items()}
+    for url in sorted(urls, key=encode_path):
+        below = url[len(root) :].lstrip("/")
+        if any(is_hidden(name) for name in below.split("/")) or rules.ignores(url, is_folder=False):
+            continue
+        yield Found(url, int(urls[url].get("size") or 0), _mtime_ns(urls[url]))
+
+
+def stat_source(path: str) -> tuple[int, int] | None:
+    """Size in bytes and time in nanoseconds; None for what cannot have changed while it was read.
+
+    Raises:
+        DecodeError: the file is gone.
+    """
+    if is_url(path):
+        return None
+    try:
+        status = os.stat(path)  # noqa: PTH116 - one path type, str, throughout the scan
+    except OSError as error:
+        raise DecodeError(path, (error.strerror or str(error)).lower()) from error
+    return status.st_size, status.st_mtime_ns
 
 
 @contextmanager
@@ -29,9 +101,20 @@ def local_file(path: str) -> Iterator[Path]:
     """The file on this machine, for the time of the block.
 
     Raises:
-        DecodeError: it cannot be read.
+        DecodeError: it cannot be fetched.
     """
-    yield Path(path)
+    if not is_url(path):
+        yield Path(path)
+        return
+    name = posixpath.basename(path.partition("?")[0]) or "file"
+    with tempfile.TemporaryDirectory(prefix="searchkit-") as folder:
+        target = Path(folder, name[-200:])
+        try:
+            system, inner = _open(path)
+            system.get_file(inner, str(target))
+        except Exception as error:  # each system has exceptions of its own
+            raise DecodeError(path, f"it cannot be fetched ({type(error).__name__}: {error})") from error
+        yield target
 
 
 def hash_source(path: str) -> str:
@@ -42,3 +125,44 @@ def hash_source(path: str) -> str:
     """
     with local_file(path) as file:
         return content_hash(str(file))
+
+
+def _open(url: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ModuleNotFoundError as error:
+        raise DependencyMissing("fsspec", "remote") from error
+    try:
+        system, inner = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise LibraryError(
+            f"{url} cannot be opened: {error}",
+            hint="install what fsspec asks for: pip install s3fs, or gcsfs",
+        ) from error
+    return system, inner
+
+
+@contextmanager
+def _named(url: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each system has exceptions of its own
+        raise LibraryError(
+            f"{url} cannot be listed: {type(error).__name__}: {error}",
+            hint="check the address, and the rights of the user that asks",
+        ) from error
+
+
+def _mtime_ns(facts: dict[str, Any]) -> int:
+    """When a file was written; where the system only tells versions apart, a number that does so."""
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = facts.get(name)
+        if isinstance(value, datetime):
+            aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return int(aware.timestamp() * 1e6) * 1000
+        if isinstance(value, int | float):
+            return int(value * 1e6) * 1000
+    tag = str(facts.get("ETag") or facts.get("etag") or "")
+    return int.from_bytes(hashlib.blake2b(tag.encode(), digest_size=6).digest(), "big") if tag else 0
