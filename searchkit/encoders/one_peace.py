@@ -51,7 +51,7 @@ def load(
     Args:
         model_dir: the converted folder; None for the one that `searchkit models pull one-peace` makes.
         device: a torch device; None takes a GPU where there is one.
-        dtype: "float32", "bfloat16" or "float16".
+        dtype: "float32", "bfloat16", "float16", or "int8": the trunk in int8, on a CPU only.
         exact: reproduce the original in its batches.
         idle_s: drop a branch that was not used for so long, when another one is used.
 
@@ -62,7 +62,9 @@ def load(
     """
     folder = open_model_folder(model_dir or models_folder() / "one-peace")
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = LazyModel(FolderWeights(folder), device=chosen, dtype=resolve_dtype(dtype))
+    int8 = dtype == "int8"
+    precision = resolve_dtype("float32" if int8 else dtype)
+    model = LazyModel(FolderWeights(folder), device=chosen, dtype=precision, int8=int8)
     return OnePeaceEncoder(model, folder.revision, exact=exact, idle_s=idle_s)
 
 
@@ -99,7 +101,7 @@ class OnePeaceEncoder:
             ("text", task.max_src_length),
             ("image", task.patch_image_size, "pillow-bicubic", MEAN, STD),
             ("audio", RATE_HZ, RESAMPLER, task.max_duration, "batch" if self.exact else "alone"),
-            ("dtype", str(self.model.dtype)),
+            ("dtype", str(self.model.dtype), self.model.int8),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 

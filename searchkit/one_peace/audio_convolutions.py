@@ -74,7 +74,6 @@ class WaveformEncoder(nn.Sequential):
         )
 
 
-
 class PositionalConvolutions(nn.Module):
     """Grouped convolutions over frames, each with a norm without parameters and a GELU; no residual."""
 

@@ -39,9 +39,10 @@ class GeGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., dim) to (..., hidden)."""
-        gate = F.gelu(self.wi_0(x))
+        gate: Tensor = F.gelu(self.wi_0(x))
         if torch.is_grad_enabled():
-            return gate * self.wi_1(x)
+            gated: Tensor = gate * self.wi_1(x)
+            return gated
         # In place: a second array of this size costs as much time as the product itself.
         return gate.mul_(self.wi_1(x))
 

@@ -14,6 +14,7 @@ from searchkit.errors import CheckpointError, ModalityUnsupported
 from searchkit.one_peace.adapter import Adapter
 from searchkit.one_peace.branches import HEADS, SHARED, branch_of
 from searchkit.one_peace.build import Model, build_model
+from searchkit.one_peace.quantised import Int8Linear, check_int8
 from searchkit.one_peace.upgrade import fit_weights
 from searchkit.one_peace.weights import WeightSource
 
@@ -27,15 +28,25 @@ class LazyModel:
         source: where the weights are.
         device: where to run.
         dtype: floating-point type of the weights; the stored type is memory-mapped, others are copies.
+        int8: round the trunk's matrices to int8 as they are loaded; with float32 on a CPU only.
     """
 
     def __init__(
-        self, source: WeightSource, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        source: WeightSource,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        int8: bool = False,
     ) -> None:
         self.source = source
         self.config = source.config
         self.device = torch.device(device)
         self.dtype = dtype
+        self.int8 = int8
+        if int8:
+            check_int8(self.device)
+        self._replaced: dict[str, nn.Linear] = {}
         self._model: Model = build_model(self.config, device="meta").eval()
         self._model.requires_grad_(False)
         self._loaded: set[str] = set()
@@ -69,6 +80,9 @@ class LazyModel:
     def drop(self, *branches: str) -> None:
         """Free branches; without a name, all of them. They load again when they are needed."""
         with self._lock:
+            for path in list(self._replaced):
+                if branch_of(f"{path}.weight", self.config.modalities) in (branches or self._loaded):
+                    self._model.set_submodule(path, self._replaced.pop(path))
             for key, parameter in self._parameters(branches or tuple(self._loaded)):
                 self._assign(key, torch.empty_like(parameter, device="meta"))
             self._loaded -= set(branches or self._loaded)
@@ -88,10 +102,21 @@ class LazyModel:
                 found = tuple(value.shape)
                 raise CheckpointError(f"{self.source.name}: {key} is {found}, its configuration says {shape}")
             self._assign(key, value.to(device=self.device, dtype=self.dtype))
+        if self.int8:
+            self._quantise(branch)
         for module in self._model.modules():
             if isinstance(module, Adapter):
                 module.clear_cache()
         self._loaded.add(branch)
+
+    def _quantise(self, branch: str) -> None:
+        """Put int8 products in the place of a branch's linear layers in the trunk."""
+        names = self.config.modalities
+        for path, module in list(self._model.named_modules()):
+            in_trunk = ".fusion_model.layers." in path and isinstance(module, nn.Linear)
+            if in_trunk and branch_of(f"{path}.weight", names) == branch:
+                self._model.set_submodule(path, Int8Linear(module))
+                self._replaced[path] = module.to("meta")
 
     def _default(self, key: str, shape: tuple[int, ...]) -> Tensor:
         """Values for what published files may lack without harm.

@@ -158,3 +158,20 @@ def test_a_checkpoint_opened_in_place_gives_the_same_vectors(
     direct = OnePeaceEncoder(LazyModel(CheckpointWeights(checkpoint)), "x")
     samples: list[Sample] = [TextSample("a dog"), *sounds(20_000)]
     np.testing.assert_allclose(direct.encode(samples), encoder.encode(samples), atol=2e-6)
+
+
+def test_int8_keeps_directions_and_stands_alone(folder: Path, encoder: OnePeaceEncoder) -> None:
+    low = load(folder, device="cpu", dtype="int8")
+    samples: list[Sample] = [
+        TextSample("a dog"),
+        *sounds(20_000, 23_000),
+        TextSample("snow on a roof, at night"),
+    ]
+    rows = low.encode(samples)
+    assert ((rows * encoder.encode(samples)).sum(1) > 0.99).all()
+    alone = np.concatenate([low.encode([sample]) for sample in samples])
+    np.testing.assert_allclose(rows, alone, atol=2e-2)
+    low.drop(Modality.TEXT)
+    assert low.model.loaded == {"shared", "heads", "audio"}
+    np.testing.assert_allclose(low.encode(samples[:1]), rows[:1], atol=2e-2)
+    assert low.space != encoder.space
