@@ -2,15 +2,13 @@
 
     python tools/build_mini.py [--cache DIR] [--target DIR]
 
-Needs searchkit itself, `pip install torch==2.13.0 onnx safetensors resvg-py`, npm, and apt-get with dpkg
+Needs searchkit itself, `pip install torch==2.13.0 onnx==1.23.2 safetensors==0.8.0 resvg-py==0.5.0`, npm, and apt-get with dpkg
 (run `apt-get update` once before). Downloads about 400 MB into the cache; takes about six minutes on two
 cores. Two builds on one machine give the same bytes; on another processor the last digits of the fitted
 tables may differ, and with them the model's revision.
 """
 
 import argparse
-import hashlib
-import json
 import shutil
 import sys
 import tempfile
@@ -25,14 +23,16 @@ from mini import space
 from mini.drawings import Drawing, clipart_drawings, emoji_drawings
 from mini.fetch import fetch
 from mini.graph import Array, quantise
+from mini.head import HeadWeights, train_head
 from mini.image_part import convert_image_part
+from mini.manifest import add_background, write_manifest
 from mini.sound_part import audioset_names, convert_sound_part, unzip_sound_part
 from mini.text_part import convert_text_part
 from mini.words import read_words
 
 from searchkit.encoders.mini.branches import ImageBranch, SoundBranch, TextBranch
 from searchkit.encoders.mini.bridge import ClassBridge
-from searchkit.encoders.mini.files import FORMAT, MANIFEST, ModelFiles
+from searchkit.encoders.mini.files import ModelFiles
 from searchkit.types import AudioSample, ImageSample
 
 HERE = Path(__file__).resolve().parent
@@ -84,7 +84,8 @@ def convert_towers(cache: Path, model: Path) -> None:
 def run_towers(cache: Path, model: Path) -> Inputs:
     files = ModelFiles(model, {"settings": {"image_temperature": space.IMAGE_TEMPERATURE}})
     emoji = emoji_drawings(
-        *(fetch(f"emoji-datasource-{vendor}", cache) for vendor in ("google", "twitter")),
+        fetch("emoji-datasource-google", cache),
+        fetch("emoji-datasource-twitter", cache),
         fetch("@lobehub/fluent-emoji-3d", cache),
         fetch("emojilib", cache),
     )
@@ -140,7 +141,7 @@ def fit(cache: Path, model: Path, inputs: Inputs) -> None:
     sound_gain = clear / (heard.mean(axis=0) + space.SOUND_FLOOR)
     image = space.fit_class_bridge(image_gain, space.IMAGE_TOP, *image_tables, seen)
     sound = space.fit_class_bridge(sound_gain, space.SOUND_TOP, *sound_tables, heard)
-    weight, bias = space.fit_head(inputs.features, space.head_targets(captions, text, vocabulary))
+    head = train_head(inputs.features, *space.caption_rows(captions, text, vocabulary))
 
     np.savez(
         model / "text.npz",
@@ -148,11 +149,11 @@ def fit(cache: Path, model: Path, inputs: Inputs) -> None:
         anchor_mean=text.anchor_mean,
         dense_mean=text.dense_mean,
     )
-    head = {**packed("head_weight", weight, axis=0), "head_bias": bias}
-    np.savez(model / "image.npz", **class_arrays(image), **head)
-    np.savez(model / "sound.npz", **class_arrays(sound))
+    save(model / "image.npz", class_arrays(image) | head_arrays(head))
+    save(model / "sound.npz", class_arrays(sound))
     (model / "anchors.txt").write_text("\n".join(anchors) + "\n", encoding="utf-8")
     write_manifest(model, dim=text.anchors.shape[0] + text.anchors.shape[1])
+    add_background(model, background, inputs.drawings, background_sounds(cache))
 
 
 def embed_words(model: Path, words: Sequence[str]) -> space.Vocabulary:
@@ -174,35 +175,23 @@ def class_arrays(bridge: ClassBridge) -> dict[str, Array]:
     }
 
 
+def save(path: Path, arrays: dict[str, Array]) -> None:
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def head_arrays(head: HeadWeights) -> dict[str, Array]:
+    return {
+        **packed("head_weight", head.weight, axis=0),
+        "head_bias": head.bias,
+        **packed("head_hidden_weight", head.hidden_weight, axis=0),
+        "head_hidden_bias": head.hidden_bias,
+        **packed("head_output_weight", head.output_weight, axis=0),
+    }
+
+
 def packed(name: str, value: Array, axis: int) -> dict[str, Array]:
     codes, scale = quantise(value, axis=axis)
     return {name: codes, f"{name}_scale": scale}
-
-
-def write_manifest(model: Path, dim: int) -> None:
-    files = {}
-    for path in sorted(model.iterdir()):
-        content = path.read_bytes()
-        files[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    settings = {
-        "temperature": space.TEMPERATURE,
-        "dense_weight": space.DENSE_WEIGHT,
-        "image_temperature": space.IMAGE_TEMPERATURE,
-        "image_top": space.IMAGE_TOP,
-        "sound_top": space.SOUND_TOP,
-        "head_weight": space.HEAD_WEIGHT,
-    }
-    # The identity of the weights covers the settings, which change vectors as much.
-    identity = json.dumps([settings, files], sort_keys=True).encode()
-    manifest = {
-        "format": FORMAT,
-        "name": "mini",
-        "revision": hashlib.sha256(identity).hexdigest()[:16],
-        "dim": dim,
-        "settings": settings,
-        "files": files,
-    }
-    (model / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Drawing:
         """(H, W, 3) uint8 over white."""
         if self.path.suffix == ".svg":
             png = resvg_py.svg_to_bytes(svg_path=str(self.path), dpi=96, width=SVG_WIDTH_PX)
-            image = Image.open(io.BytesIO(bytes(png)))
+            image: Image.Image = Image.open(io.BytesIO(bytes(png)))
         else:
             image = Image.open(self.path)
         if max(image.size) > 1024:

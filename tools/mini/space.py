@@ -1,12 +1,11 @@
-"""Fit the shared space in closed form: anchor words, class tables, backgrounds, the head on drawings."""
+"""Fit the bridges in closed form: anchor words, class tables, backgrounds; knows no files."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from searchkit.encoders.mini.bridge import ClassBridge, TextBridge, unit
+from searchkit.encoders.mini.bridge import ClassBridge, TextBridge, join, unit
 
 from .graph import Array
 from .words import ClassWords
@@ -23,10 +22,7 @@ BACKGROUND_SHARE = 0.5
 VAGUE_GAIN = 0.3
 NAME_WEIGHT = 0.3
 WORDS_A_CLASS, WORD_DECAY = 3, 0.5
-HEAD_WEIGHT = 0.7
-RIDGE = 3.0
-DEVIATION_FLOOR = 0.02
-KEYWORD_WEIGHT = 0.75
+HEAD_WEIGHT = 1.2
 
 
 @dataclass(frozen=True)
@@ -46,13 +42,13 @@ def choose_anchors(tables: Sequence[tuple[Sequence[ClassWords], float]], vocabul
         tables: classes of a tower and how much each of its classes counts.
         vocabulary: embeddings of all words.
     """
-    counts: Counter[str] = Counter()
+    counts: dict[str, float] = {}
     for classes, weight in tables:
         for entry in classes:
             for rank, word in enumerate(entry.words[:WORDS_A_CLASS]):
-                counts[word] += weight * WORD_DECAY**rank
+                counts[word] = counts.get(word, 0.0) + weight * WORD_DECAY**rank
     taken: list[str] = []
-    for word, _ in counts.most_common():
+    for word in sorted(counts, key=lambda word: -counts[word]):
         row = vocabulary[[word]][0]
         if not taken or float((vocabulary[taken] @ row).max()) < ANCHOR_SIMILARITY:
             taken.append(word)
@@ -101,29 +97,14 @@ def fit_class_bridge(gain: Array, top: int, anchors: Array, dense: Array, backgr
     )
 
 
-def head_targets(captions: Sequence[Sequence[str]], text: TextBridge, vocabulary: Vocabulary) -> Array:
-    """(N, a + t): what a text with the drawing's caption and keywords would be."""
+def caption_rows(
+    captions: Sequence[Sequence[str]], text: TextBridge, vocabulary: Vocabulary
+) -> tuple[list[list[int]], Array]:
+    """Which rows tell of each drawing, and the rows: the captions as unit vectors (T, a + t) of the space."""
     words = sorted({caption for entry in captions for caption in entry})
     place = {word: index for index, word in enumerate(words)}
-    rows = vocabulary[words]
-    targets = np.concatenate([text(rows)[0], rows - text.dense_mean], axis=1)
-    result = []
-    for entry in captions:
-        weights = np.full(len(entry), KEYWORD_WEIGHT / max(1, len(entry) - 1), np.float32)
-        weights[0] = 1.0
-        result.append(weights @ targets[[place[caption] for caption in entry]] / weights.sum())
-    return np.array(result, np.float32)
-
-
-def fit_head(features: Array, targets: Array) -> tuple[Array, Array]:
-    """Ridge regression on standardised square roots of features (N, f): weight (f, a + t), bias (a + t,)."""
-    roots = np.sqrt(np.maximum(features, 0)).astype(np.float64)
-    mean, deviation = roots.mean(axis=0), roots.std(axis=0) + DEVIATION_FLOOR
-    rows = (roots - mean) / deviation
-    middle = targets.mean(axis=0, dtype=np.float64)
-    gram = rows.T @ rows / len(rows) + RIDGE * np.eye(rows.shape[1])
-    weight = np.linalg.solve(gram, rows.T @ (targets - middle) / len(rows)) / deviation[:, None]
-    return weight.astype(np.float32), (middle - mean @ weight).astype(np.float32)
+    rows = join(*text(vocabulary[words]), DENSE_WEIGHT)
+    return [[place[caption] for caption in entry] for entry in captions], rows
 
 
 def synonyms(name: str) -> list[str]:

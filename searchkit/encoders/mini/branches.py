@@ -108,7 +108,8 @@ class ImageBranch(_Branch):
     def head(self) -> FeatureHead:
         """Features to the parts of a vector."""
         a = self.arrays
-        return FeatureHead(a["head_weight"], a["head_bias"], a["anchor_mean"].size)
+        paths = (a["head_weight"], a["head_bias"], a["head_hidden_weight"], a["head_hidden_bias"])
+        return FeatureHead(*paths, a["head_output_weight"], a["anchor_mean"].size)
 
     def classify(self, sample: ImageSample) -> tuple[FloatArray, FloatArray]:
         """Features (1280,) and class probabilities (1000,)."""

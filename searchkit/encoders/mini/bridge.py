@@ -97,19 +97,24 @@ class ClassBridge:
 
 @dataclass(frozen=True)
 class FeatureHead:
-    """A linear map from a tower's features to the two parts, fitted on captioned drawings.
+    """From a tower's features to the two parts: a linear path plus a hidden layer, trained on drawings.
 
     Attributes:
-        weight: (f, a + t).
-        bias: (a + t,).
+        weight: (f, a + t), bias: (a + t,) of the linear path.
+        hidden_weight: (f, h), hidden_bias: (h,), output_weight: (h, a + t) of the path with the hidden layer.
         size: a, where the anchor part ends.
     """
 
     weight: FloatArray
     bias: FloatArray
+    hidden_weight: FloatArray
+    hidden_bias: FloatArray
+    output_weight: FloatArray
     size: int
 
     def __call__(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Features (f,), non-negative, to the unit anchor part (a,) and the unit dense part (t,)."""
-        both = np.sqrt(np.maximum(features, 0)) @ self.weight + self.bias
+        roots = np.sqrt(np.maximum(features, 0))
+        hidden = np.maximum(roots @ self.hidden_weight + self.hidden_bias, 0)
+        both = np.asarray(roots @ self.weight + self.bias + hidden @ self.output_weight, dtype=np.float32)
         return unit(both[: self.size]), unit(both[self.size :])

@@ -59,6 +59,16 @@ class MiniEncoder:
         }
         return frozenset(modality for modality, tower in towers.items() if tower.loaded)
 
+    @property
+    def background(self) -> dict[tuple[Modality, Modality], tuple[float, float]]:
+        """Mean and deviation of the scores of unrelated things, for each (query, target) pair of modalities.
+
+        From drawings, short sounds and single words: a start where a library is too small to tell.
+        """
+        listed = self._files.manifest.get("background", {})
+        pairs = {tuple(map(Modality, name.split(" to "))): figures for name, figures in listed.items()}
+        return {(pair[0], pair[1]): (float(figures[0]), float(figures[1])) for pair, figures in pairs.items()}
+
     def encode(self, samples: Sequence[Sample]) -> FloatArray:
         """Embed samples of any mix of modalities, in order.
 
