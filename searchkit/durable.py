@@ -43,6 +43,14 @@ def disk_full_guard(what: Path | str) -> Iterator[None]:
         raise
 
 
+def _open_to_others(fd: int) -> None:
+    """Give a temporary file the mode of an ordinary new one; it is made readable by its owner only."""
+    if os.name != "nt":
+        mask = os.umask(0)
+        os.umask(mask)
+        os.fchmod(fd, 0o666 & ~mask)
+
+
 @contextmanager
 def replace_file(path: Path) -> Iterator[IO[bytes]]:
     """Write a file whole or not at all: temporary file, fsync, rename, fsync of the folder.
@@ -59,6 +67,7 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
     try:
         with disk_full_guard(path):
             with os.fdopen(fd, "wb") as file:
+                _open_to_others(fd)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -23,6 +23,7 @@ class Gate:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self.gate = threading.Event()
+        self.reached = threading.Event()
 
     @property
     def space(self) -> Space:
@@ -37,6 +38,7 @@ class Gate:
         return self._encoder.audio_rate_hz
 
     def encode(self, samples: Sequence[Sample]) -> FloatArray:
+        self.reached.set()
         self.gate.wait(30)
         if any(isinstance(sample, TextSample) and sample.text == "bad" for sample in samples):
             raise EncoderError("cannot embed that")
@@ -44,6 +46,14 @@ class Gate:
 
     def close(self) -> None:
         self._encoder.close()
+
+
+def wait_for(batching: BatchingEncoder, requests: int) -> None:
+    """Until so many requests wait behind the one that is being encoded."""
+    until = time.monotonic() + 30
+    while batching.waiting < requests:
+        assert time.monotonic() < until
+        time.sleep(0.001)
 
 
 def test_requests_that_wait_are_encoded_together_and_get_their_own_vectors() -> None:
@@ -56,9 +66,10 @@ def test_requests_that_wait_are_encoded_together_and_get_their_own_vectors() -> 
         words = [f"a picture of {number} dogs" for number in range(12)]
         expected = encoder.encode([TextSample(text) for text in words])
         with ThreadPoolExecutor(12) as pool:
-            rows = [pool.submit(batching.encode, [TextSample(text)]) for text in words]
-            while batching.waiting < 11:
-                time.sleep(0.001)
+            rows = [pool.submit(batching.encode, [TextSample(words[0])])]
+            assert gate.reached.wait(30)
+            rows += [pool.submit(batching.encode, [TextSample(text)]) for text in words[1:]]
+            wait_for(batching, 11)
             gate.gate.set()
             np.testing.assert_allclose(np.concatenate([row.result() for row in rows]), expected, atol=1e-5)
         assert sorted(batches) == [(1, 1), (11, 11)]
@@ -72,14 +83,12 @@ def test_one_bad_sample_fails_alone() -> None:
         gate = Gate(encoder)
         batching = BatchingEncoder(gate)
         with ThreadPoolExecutor(4) as pool:
-            first = pool.submit(batching.encode, [TextSample("first")])
-            while batching.waiting or not first.running():
-                time.sleep(0.001)
+            pool.submit(batching.encode, [TextSample("first")])
+            assert gate.reached.wait(30)
             rows = {
                 word: pool.submit(batching.encode, [TextSample(word)]) for word in ("good", "bad", "fine")
             }
-            while batching.waiting < 3:
-                time.sleep(0.001)
+            wait_for(batching, 3)
             gate.gate.set()
             with pytest.raises(EncoderError, match="cannot embed that"):
                 rows["bad"].result()
