@@ -15,6 +15,11 @@ from searchkit.errors import DiskFull
 __all__ = ["disk_full_guard", "fsync_folder", "replace_file", "write_bytes", "write_text"]
 
 
+# The mask can only be read by setting it; done once, before there are threads that make files.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
+
 def fsync_folder(folder: Path) -> None:
     """Make renames, creations and deletions inside a folder survive a power cut."""
     if os.name == "nt":
@@ -46,9 +51,7 @@ def disk_full_guard(what: Path | str) -> Iterator[None]:
 def _open_to_others(fd: int) -> None:
     """Give a temporary file the mode of an ordinary new one; it is made readable by its owner only."""
     if os.name != "nt":
-        mask = os.umask(0)
-        os.umask(mask)
-        os.fchmod(fd, 0o666 & ~mask)
+        os.fchmod(fd, 0o666 & ~_UMASK)
 
 
 @contextmanager
