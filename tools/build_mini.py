@@ -2,10 +2,13 @@
 
     python tools/build_mini.py [--cache DIR] [--target DIR]
 
-Needs searchkit itself, `pip install torch==2.13.0 onnx==1.23.2 safetensors==0.8.0 resvg-py==0.5.0`, npm, and apt-get with dpkg
-(run `apt-get update` once before). Downloads about 400 MB into the cache; takes about six minutes on two
-cores. Two builds on one machine give the same bytes; on another processor the last digits of the fitted
-tables may differ, and with them the model's revision.
+Needs searchkit itself, npm, apt-get with dpkg (run `apt-get update` once before), and
+
+    pip install torch==2.13.0 onnx==1.23.2 safetensors==0.8.0 resvg-py==0.5.0
+
+Downloads about 400 MB into the cache and takes five to ten minutes on two cores. Two builds on one machine gave
+the same bytes, but for `image.npz`, whose head torch trains with a fixed seed on two threads and which was not
+compared. On another processor the last digits of the tables may differ, and with them the model's revision.
 """
 
 import argparse
