@@ -6,8 +6,8 @@ Needs searchkit itself, npm, apt-get with dpkg (run `apt-get update` once before
 
     pip install torch==2.13.0 onnx==1.23.2 safetensors==0.8.0 resvg-py==0.5.0
 
-Downloads about 400 MB into the cache and takes five to ten minutes on two cores. Two builds on one machine gave
-the same bytes, but for `image.npz`, whose head torch trains with a fixed seed on two threads and which was not
+Downloads about 400 MB into the cache and takes five to ten minutes on two cores. Two builds on one machine
+gave the same bytes, but for `image.npz`: its head is trained with a fixed seed on two threads, and was not
 compared. On another processor the last digits of the tables may differ, and with them the model's revision.
 """
 
