@@ -181,7 +181,11 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
         for server in servers:
             server.terminate()
         for server in servers:
-            server.wait(20)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
     return rows
 
 
