@@ -14,7 +14,7 @@ from searchkit.errors import CheckpointError, ModalityUnsupported
 from searchkit.one_peace.adapter import Adapter
 from searchkit.one_peace.branches import HEADS, SHARED, branch_of
 from searchkit.one_peace.build import Model, build_model
-from searchkit.one_peace.quantised import Int8Linear, check_int8
+from searchkit.one_peace.quantised import Int8Linear, check_int8, takes_int8
 from searchkit.one_peace.upgrade import fit_weights
 from searchkit.one_peace.weights import WeightSource
 
@@ -28,7 +28,7 @@ class LazyModel:
         source: where the weights are.
         device: where to run.
         dtype: floating-point type of the weights; the stored type is memory-mapped, others are copies.
-        int8: round the trunk's matrices to int8 as they are loaded; with float32 on a CPU only.
+        int8: round most of the trunk's matrices to int8 as they are loaded; with float32 on a CPU only.
     """
 
     def __init__(
@@ -113,8 +113,9 @@ class LazyModel:
         """Put int8 products in the place of a branch's linear layers in the trunk."""
         names = self.config.modalities
         for path, module in list(self._model.named_modules()):
-            in_trunk = ".fusion_model.layers." in path and isinstance(module, nn.Linear)
-            if in_trunk and branch_of(f"{path}.weight", names) == branch:
+            if not isinstance(module, nn.Linear) or not takes_int8(path, module):
+                continue
+            if ".fusion_model." in path and branch_of(f"{path}.weight", names) == branch:
                 self._model.set_submodule(path, Int8Linear(module))
                 self._replaced[path] = module.to("meta")
 

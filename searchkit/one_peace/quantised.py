@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from searchkit.errors import UsageError
 
-__all__ = ["Int8Linear", "check_int8"]
+__all__ = ["Int8Linear", "check_int8", "takes_int8"]
 
 _WEIGHT_LEVELS, _INPUT_LEVELS, _ZERO = 63, 127, 128
 
@@ -28,6 +28,15 @@ def check_int8(device: torch.device) -> None:
         raise UsageError("int8 is for CPUs", hint="use float16 or bfloat16 on a GPU")
     if not hasattr(torch.ops.onednn, "qlinear_pointwise"):
         raise UsageError("this build of torch has no int8 product", hint="use float32 or bfloat16")
+
+
+def takes_int8(path: str, module: nn.Module) -> bool:
+    """Whether a module of the trunk is rounded; down projections are not.
+
+    Their input, a product of two activations, has rare large values: rounding it costs as much direction as
+    all other layers together (cosine 0.9989 in place of 0.9993 over 12 layers of random weights).
+    """
+    return isinstance(module, nn.Linear) and "layers." in path and not path.endswith("_ffn.3")
 
 
 class Int8Linear(nn.Module):
