@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 
 from searchkit._version import __version__
@@ -36,7 +35,7 @@ from searchkit.cli import eval as eval_command
 from searchkit.cli import remove as remove_command
 from searchkit.cli.exits import Exit, exit_for
 from searchkit.cli.output import error_line, line
-from searchkit.errors import SearchkitError
+from searchkit.errors import DecodeError, SearchkitError
 
 __all__ = ["app", "run"]
 
@@ -88,6 +87,18 @@ app.command("classify")(classify.classify)
 app.add_typer(models.app, name="models")
 
 
+def _hint(error: SearchkitError) -> str:
+    if isinstance(error, DecodeError):
+        return "see whether another program opens the file; if not, it is damaged"
+    return ""
+
+
+def _usage_message(error: Exception) -> str | None:
+    """What the argument parser has to say; its exceptions have no public base in every version of Typer."""
+    describe = getattr(error, "format_message", None)
+    return str(describe()) if callable(describe) else None
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see ``searchkit.cli.exits``."""
     try:
@@ -95,13 +106,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code) if isinstance(code, int) else Exit.OK
     except SearchkitError as error:
-        error_line(error.message, error.hint)
+        error_line(error.message, error.hint or _hint(error))
         return exit_for(error)
-    except click.ClickException as error:
-        hint = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "searchkit"
-        error_line(error.format_message(), f"{hint} --help")
-        return Exit.USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         error_line("interrupted", "what was recorded stays; run the command again to go on")
         return Exit.INTERRUPTED
     except BrokenPipeError:
@@ -109,6 +116,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     except Exception as error:
+        if (message := _usage_message(error)) is not None:
+            command = getattr(getattr(error, "ctx", None), "command_path", "searchkit")
+            error_line(message, f"{command} --help")
+            return Exit.USAGE
         if os.environ.get("SEARCHKIT_DEBUG"):
             raise
         error_line(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageChops
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["SIDE_PX", "to_square"]
 
@@ -28,6 +32,8 @@ def to_square(pixels: Pixels) -> Pixels:
     Returns:
         (224, 224, 3) uint8.
     """
+    from PIL import Image  # only when there is a picture: words need no Pillow
+
     factor = min(pixels.shape[:2]) // (2 * SIDE_PX)
     image = Image.fromarray(pixels)
     if factor > 1:
@@ -45,6 +51,8 @@ def to_square(pixels: Pixels) -> Pixels:
 
 def _content_box(image: Image.Image, corners: Pixels) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what differs from the corners; everything when the corners differ."""
+    from PIL import Image, ImageChops
+
     whole = (0, 0, *image.size)
     signed = corners.astype(np.int16)
     if np.abs(signed - signed[0]).max() > BORDER_TOLERANCE:
