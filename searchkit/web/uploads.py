@@ -84,7 +84,8 @@ class UploadStore:
         if (known := self._read(upload_id)) is not None:
             with contextlib.suppress(OSError):
                 path.touch()
-            return replace(known, name=shown)
+            # The same content under another name: the page shows the one it was last given.
+            return self._keep(path, replace(known, name=shown))
         self._folder.mkdir(parents=True, exist_ok=True)
         self._prune(len(content))
         with replace_file(path) as file:
@@ -94,6 +95,9 @@ class UploadStore:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+        return self._keep(path, upload)
+
+    def _keep(self, path: Path, upload: Upload) -> Upload:
         with replace_file(path.with_suffix(".json")) as file:
             file.write(json.dumps(asdict(upload)).encode())
         return upload

@@ -21,7 +21,7 @@ def test_higher_scores_are_never_less_likely_to_match(scores, size, asked):
     asked.sort()
     for read in (background.probability, background.z, background.surprise):
         values = [read(score) for score in asked]
-        assert values == sorted(values)
+        assert np.diff(values).min() >= -1e-12  # but for rounding
         assert np.isfinite(values).all()
     assert all(0 <= background.probability(score) <= 1 for score in asked)
     assert background.probability(background.location) == 0
