@@ -32,6 +32,7 @@ from searchkit.query import (
     text,
 )
 from searchkit.query.candidates import Candidate, Searchable, candidate_of
+from searchkit.query.evidence import evidence_for
 from searchkit.query.explain import Explanation, FilterPart, explain_candidate, filter_parts
 from searchkit.query.hybrid import WordSearch, words_of_query
 from searchkit.query.patterns import SAVED
@@ -134,6 +135,7 @@ class Searcher:
         query, options = self._read(query, options)
         searched = self.searched(options.to)
         embedded = self._library.embed_query(query, prompts=options.prompts)
+        searched = self._weighed(searched, embedded)
         found = tuple(to_results(self._find(embedded, searched, options)))
         return Results(str(query), self._library.space.fingerprint, found, options.cutoff)
 
@@ -155,6 +157,19 @@ class Searcher:
         )
         return find_candidates(embedded.vector, self._library.catalog, searched, search)
 
+    def _weighed(self, searched: Sequence[Searchable], embedded: EmbeddedQuery) -> list[Searchable]:
+        """The collections, with what this query's scores say in each."""
+
+        def modality_of(segment_id: int) -> Modality:
+            with self._library.catalog.read() as connection:
+                return segments.join(connection, [segment_id])[segment_id].encoded_as
+
+        encoder = self._library.space.encoder
+        return [
+            replace(s, evidence=evidence_for(embedded, encoder, s.collection.encoded_as, modality_of))
+            for s in searched
+        ]
+
     def _named(self, query: Query) -> tuple[int, ...]:
         """The assets whose file name the query is."""
         term = query.terms[0]
@@ -174,6 +189,7 @@ class Searcher:
             raise UsageError(f"the library holds no file {path}", hint="searchkit index FILE puts it in")
         searched = self.searched(options.to)
         embedded = self._library.embed_query(query, prompts=options.prompts)
+        searched = self._weighed(searched, embedded)
         best: tuple[Candidate, Searchable] | None = None
         for searchable in searched:
             candidate = candidate_of(embedded.vector, catalog, searchable, asset.id, options.where)

@@ -32,13 +32,15 @@ __all__ = [
     "MIN_ROWS",
     "SAMPLE_ROWS",
     "Background",
-    "Prior",
     "background_ids",
     "good_matches",
 ]
 
-CUTOFF = 0.5
-"""Default cut-off: results that are more likely than not a match."""
+CUTOFF = 0.15
+"""Default cut-off on the probability of a match: low, as hiding a match is worse than showing a few bad ones.
+
+Measured by benchmarks/calibration.py: about one true match in fifty among the first ten is hidden.
+"""
 
 SAMPLE_ROWS = 1000
 """How many rows of a collection make its background."""
@@ -47,21 +49,7 @@ MIN_ROWS = 20
 """Below this many scores a background says too little to judge by."""
 
 _NORMAL_FROM_MAD = 1.4826
-_NORMAL_FROM_MEAN = math.sqrt(math.pi / 2)
 _LARGEST_SKEW = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """What a query scores against unrelated rows of a modality in general, measured elsewhere.
-
-    Attributes:
-        location: their median.
-        tail_scale: mean deviation of the scores above it.
-    """
-
-    location: float
-    tail_scale: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +63,6 @@ class Background:
         tail_scale: scale of the exponential upper tail.
         scores: (M,) the background scores, ascending.
         false_share: (M,) lowest false discovery rate of any threshold up to that score.
-        is_own: whether the collection's own rows are enough to tell; else a prior helped.
     """
 
     size: int
@@ -84,12 +71,9 @@ class Background:
     tail_scale: float
     scores: npt.NDArray[np.float64]
     false_share: npt.NDArray[np.float64]
-    is_own: bool = True
 
     @classmethod
-    def of(
-        cls, scores: npt.NDArray[np.floating], size: int, *, prior: Prior | None = None
-    ) -> Background | None:
+    def of(cls, scores: npt.NDArray[np.floating], size: int) -> Background | None:
         """Fit a background.
 
         Args:
@@ -97,10 +81,9 @@ class Background:
                 them; matches may be among them. Of the whole collection also when a filter narrows the
                 search: what a filter lets through may all be matches.
             size: how many rows the search looks at, after filters, >= 1.
-            prior: what to lean on when M < MIN_ROWS, the more the smaller M is.
 
         Returns:
-            None when M < MIN_ROWS without a prior: nothing can be said.
+            None when M < MIN_ROWS: nothing can be said.
 
         Raises:
             ValueError: scores are not (M,), not finite, or size is below 1.
@@ -108,30 +91,21 @@ class Background:
         ordered = np.sort(np.asarray(scores, dtype=np.float64))
         if ordered.ndim != 1 or not np.isfinite(ordered).all() or size < 1:
             raise ValueError(f"needs finite scores (M,) and size >= 1, got {ordered.shape} and {size}")
-        is_own = len(ordered) >= MIN_ROWS
-        if not is_own and prior is None:
+        if len(ordered) < MIN_ROWS:
             return None
-        share = min(1.0, len(ordered) / MIN_ROWS)
-        location = float(np.median(ordered)) if len(ordered) else 0.0
-        if prior is not None:
-            location = share * location + (1 - share) * prior.location
-        if not len(ordered):
-            ordered = np.array([location])
+        location = float(np.median(ordered))
         deviations = ordered - location
         tiny = max(1e-9, 1e-9 * abs(location))
         above = _mean(deviations[deviations > 0])
         below = _mean(-deviations[deviations < 0])
         tail_scale = max(min(above, _LARGEST_SKEW * below) if below > 0 else above, tiny)
-        if prior is not None:
-            tail_scale = max(share * tail_scale + (1 - share) * prior.tail_scale, tiny)
-        spread = _NORMAL_FROM_MAD * float(np.median(np.abs(deviations)))
-        spread = max(spread if is_own else _NORMAL_FROM_MEAN * tail_scale, tiny)
+        spread = max(_NORMAL_FROM_MAD * float(np.median(np.abs(deviations))), tiny)
         share_found = 1 - np.arange(len(ordered)) / len(ordered)
         rate = np.where(
             deviations > 0, np.exp(-np.maximum(deviations, 0) / tail_scale) / 2 / share_found, 1.0
         )
         false_share = np.minimum.accumulate(np.minimum(rate, 1.0))
-        return cls(size, location, spread, tail_scale, ordered, false_share, is_own)
+        return cls(size, location, spread, tail_scale, ordered, false_share)
 
     def z(self, score: float) -> float:
         """How many spreads a score lies above the background's median."""

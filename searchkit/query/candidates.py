@@ -15,7 +15,8 @@ from searchkit.catalog import Catalog, segments
 from searchkit.catalog.segments import SegmentRow
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.catalog.tables import Asset
-from searchkit.query.calibrate import Background, Prior
+from searchkit.query.calibrate import Background
+from searchkit.query.evidence import Evidence, match_probability
 from searchkit.query.filters import Filter
 from searchkit.types import FloatArray, Hit, IdArray, Span, VectorStore
 
@@ -32,13 +33,13 @@ class Searchable:
         collection: its row in the catalog.
         store: its vectors.
         sample: (M, dim) rows that a query is scored against to see what scores mean.
-        prior: what scores of this query mean in collections of this kind, for one that is too small to tell.
+        evidence: what this query's scores say there, for an encoder that was measured; None for others.
     """
 
     collection: CollectionRef
     store: VectorStore
     sample: FloatArray
-    prior: Prior | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Candidate:
         row: the segment with its asset.
         span: its part of the asset; longer than the segment's where neighbours were merged.
         score: cosine of query and segment.
-        surprise: the score on a scale that collections share; None where it could not be calibrated.
+        strength: the score on a scale that collections share; None where it could not be calibrated.
         match: probability of being a match, in [0, 1], or None.
         z: how far the score lies above the collection's background, in its spreads, or None.
         rank_score: what the list is sorted by.
@@ -61,7 +62,7 @@ class Candidate:
     row: SegmentRow
     span: Span | None
     score: float
-    surprise: float | None
+    strength: float | None
     match: float | None
     z: float | None
     rank_score: float = 0.0
@@ -150,18 +151,17 @@ def _size(catalog: Catalog, searchable: Searchable, where: Filter | None) -> tup
 def _judge(
     vector: FloatArray, searchable: Searchable, size: int, found: Sequence[tuple[Hit, SegmentRow]]
 ) -> list[Candidate]:
-    background = Background.of(searchable.sample @ vector, size, prior=searchable.prior)
-    return [
-        Candidate(
-            row=row,
-            span=_span(row),
-            score=hit.score,
-            surprise=background.surprise(hit.score) if background else None,
-            match=background.probability(hit.score) if background else None,
-            z=background.z(hit.score) if background else None,
-        )
-        for hit, row in found
-    ]
+    background = Background.of(searchable.sample @ vector, size)
+    judged = []
+    for hit, row in found:
+        strength, match, z = None, None, background.z(hit.score) if background else None
+        if searchable.evidence is not None:
+            strength = searchable.evidence.of(hit.score)
+            match = match_probability(strength, size)
+        elif background is not None:
+            strength, match = background.surprise(hit.score), background.probability(hit.score)
+        judged.append(Candidate(row, _span(row), hit.score, strength, match, z))
+    return judged
 
 
 def _ready_hits(

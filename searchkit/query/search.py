@@ -25,7 +25,7 @@ from searchkit.types import FloatArray, Hit, Modality, Result
 __all__ = ["FUSIONS", "Search", "find_candidates", "parse_modalities", "to_results"]
 
 FUSIONS = ("calibrated", "rrf")
-"""How results of several modalities interleave: by surprise, or by reciprocal rank."""
+"""How results of several modalities interleave: by what their scores mean, or by reciprocal rank."""
 
 _DIVERSE_POOL = 5
 _SPANS_POOL = 4
@@ -64,10 +64,10 @@ def find_candidates(
 ) -> list[Candidate]:
     """The best assets (or spans) for a query vector, best first.
 
-    Raw cosines of different modalities lie on different scales. So each score is judged against the
-    collection's own background, and collections interleave by how surprising their scores are
-    (``searchkit.query.calibrate``). Where a collection is too small to be judged, all interleave by
-    reciprocal rank (Cormack et al., SIGIR 2009).
+    Raw cosines of different modalities lie on different scales. So collections interleave by how much each
+    score speaks for a match, where the encoder was measured (``searchkit.query.evidence``), else by how
+    surprising it is among the collection's own rows (``searchkit.query.calibrate``). Where a collection is
+    too small to be judged so, all interleave by reciprocal rank (Cormack et al., SIGIR 2009).
 
     Args:
         vector: (dim,) unit vector.
@@ -136,8 +136,8 @@ def _nearest(
             without=search.without,
         )
     ]
-    calibrated = search.fusion == FUSIONS[0] and all(entry.surprise is not None for entry in found)
-    ranked = _by_surprise(found) if calibrated else _by_rank(found)
+    calibrated = search.fusion == FUSIONS[0] and all(entry.strength is not None for entry in found)
+    ranked = _by_strength(found) if calibrated else _by_rank(found)
     if search.spans:
         return _merged(ranked, search.cutoff)
     return first_per(ranked, lambda entry: entry.row.asset_id)
@@ -169,8 +169,8 @@ def _diverse(ranked: Sequence[Candidate], searched: Sequence[Searchable], k: int
     return [*named, *(pool[position] for position in order)]
 
 
-def _by_surprise(found: Sequence[Candidate]) -> list[Candidate]:
-    scored = [replace(entry, rank_score=entry.surprise or 0.0) for entry in found]
+def _by_strength(found: Sequence[Candidate]) -> list[Candidate]:
+    scored = [replace(entry, rank_score=entry.strength or 0.0) for entry in found]
     return sorted(scored, key=lambda entry: (-entry.rank_score, entry.row.segment_id))
 
 

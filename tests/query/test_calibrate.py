@@ -4,8 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from searchkit.query.calibrate import CUTOFF, MIN_ROWS, Background, background_ids, good_matches
+from searchkit.query.calibrate import MIN_ROWS, Background, background_ids, good_matches
 from searchkit.types import Hit
+
+LIKELY = 0.5
 
 score_arrays = hnp.arrays(np.float64, st.integers(MIN_ROWS, 80), elements=st.floats(-1, 1, width=32))
 
@@ -56,7 +58,7 @@ def test_the_best_of_many_unrelated_rows_is_no_match():
         for _ in range(100):
             scores = unrelated(rng, size)
             background = Background.of(scores[:1000], size)
-            alarms[size] += background.probability(float(scores.max())) >= CUTOFF
+            alarms[size] += background.probability(float(scores.max())) >= LIKELY
     assert alarms[30] <= 35
     assert alarms[300] <= 10
     assert alarms[3000] <= 5
@@ -76,7 +78,7 @@ def test_a_library_full_of_matches_still_has_matches(share):
     matching = rng.random(1000) < share
     scores = np.where(matching, unrelated(rng, 1000) + 0.75, unrelated(rng, 1000))
     background = Background.of(scores, 1000)
-    accepted = np.array([background.probability(score) >= CUTOFF for score in scores])
+    accepted = np.array([background.probability(score) >= LIKELY for score in scores])
     assert accepted[matching].mean() > 0.9
     assert accepted[~matching].mean() < 0.05
 
@@ -85,8 +87,8 @@ def test_good_matches_keeps_order_and_may_be_empty():
     scores = unrelated(np.random.default_rng(5), 200)
     background = Background.of(scores, 200)
     hits = [Hit(7, 1.4), Hit(3, 1.3), Hit(9, 0.2), Hit(1, 0.1)]
-    assert good_matches(hits, background) == hits[:2]
-    assert good_matches(hits[2:], background) == []
+    assert good_matches(hits, background, cutoff=LIKELY) == hits[:2]
+    assert good_matches(hits[2:], background, cutoff=LIKELY) == []
     assert good_matches(hits, background, cutoff=0) == hits
 
 

@@ -1,0 +1,113 @@
+"""What a score says for an encoder that was measured: weights of evidence for each pair of modalities.
+
+The weight of evidence of a score is the logarithm of how much likelier it is between a query and something
+relevant to it than between unrelated things (Good, "Probability and the weighing of evidence", 1950). It is
+one scale for all pairs of modalities and all sizes of library, so that results of several modalities rank by
+it, and with the share of matches that one expects beforehand it gives the probability of a match.
+
+The tables come from ``benchmarks/calibration.py``. An encoder without one is judged against the library's own
+rows (``calibrate``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from searchkit.query.algebra import Operand, Segment
+from searchkit.query.embed import EmbeddedQuery
+from searchkit.types import Modality
+
+__all__ = ["MEASURED", "Evidence", "evidence_for", "match_probability"]
+
+_TEXT, _IMAGE, _AUDIO = Modality.TEXT, Modality.IMAGE, Modality.AUDIO
+
+_KNOTS = (-0.1, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8)
+
+MEASURED: Mapping[str, Mapping[tuple[Modality, Modality], tuple[float, ...]]] = {
+    "mini": {
+        (_TEXT, _TEXT): (-3.15, -2.13, -1.0, 0.55, 4.51, 7.21, 9.53),
+        (_TEXT, _IMAGE): (-2.95, -2.25, -0.19, 1.4, 3.45, 5.17, 6.8),
+        (_TEXT, _AUDIO): (-2.28, -0.9, 0.34, 1.52, 2.69, 3.99, 5.29),
+        (_IMAGE, _TEXT): (-3.04, -2.03, -0.01, 1.28, 2.69, 4.24, 5.85),
+        (_IMAGE, _IMAGE): (-5.84, -3.87, -2.02, -0.94, -0.27, 0.28, 3.32),
+        (_IMAGE, _AUDIO): (-3.84, -1.13, 0.28, 1.52, 2.51, 3.32, 3.98),
+        (_AUDIO, _TEXT): (-2.14, -0.6, 0.53, 1.5, 3.21, 4.63, 6.03),
+        (_AUDIO, _IMAGE): (-2.11, -0.87, 0.03, 1.18, 3.36, 4.9, 6.32),
+        (_AUDIO, _AUDIO): (-1.71, -0.47, 0.36, 0.96, 0.96, 1.78, 3.66),
+    }
+}
+"""By encoder: what scores of -0.1, 0, 0.1, 0.2, 0.4, 0.6 and 0.8 say, for (query's, target's) modality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How much a score of one query speaks for a match, in natural logarithms.
+
+    Attributes:
+        weights: what the knots' scores say; ascending, straight between and beyond.
+    """
+
+    weights: tuple[float, ...]
+
+    def of(self, score: float) -> float:
+        """The weight of evidence of a score; above 0 it speaks for a match."""
+        if score < _KNOTS[0]:
+            rise = (self.weights[1] - self.weights[0]) / (_KNOTS[1] - _KNOTS[0])
+            return self.weights[0] + (score - _KNOTS[0]) * rise
+        if score > _KNOTS[-1]:
+            rise = (self.weights[-1] - self.weights[-2]) / (_KNOTS[-1] - _KNOTS[-2])
+            return self.weights[-1] + (score - _KNOTS[-1]) * rise
+        return float(np.interp(score, _KNOTS, self.weights))
+
+
+def evidence_for(
+    embedded: EmbeddedQuery,
+    encoder: str,
+    target: Modality,
+    modality_of: Callable[[int], Modality],
+) -> Evidence | None:
+    """What a query's scores say in a collection; None for an encoder that was not measured.
+
+    The terms of a sum speak in proportion to their weights; those that are subtracted say nothing, unless
+    there are no others.
+
+    Args:
+        embedded: the query.
+        encoder: the encoder's name.
+        target: what the collection's segments were encoded as: TEXT, IMAGE or AUDIO.
+        modality_of: what a stored segment was encoded as.
+    """
+    table = MEASURED.get(encoder)
+    if table is None:
+        return None
+    shares = np.asarray(embedded.shares, dtype=np.float64)
+    shares = np.maximum(shares, 0.0) if (shares > 0).any() else np.abs(shares)
+    total = np.zeros(len(_KNOTS))
+    for term, share in zip(embedded.query.terms, shares, strict=True):
+        sources = _sources(term.operand, modality_of)
+        rows = [table[source, target] for source in sources if (source, target) in table]
+        if share > 0 and not rows:
+            return None
+        if share > 0:
+            total += share * np.mean(rows, axis=0)
+    return Evidence(tuple((total / shares.sum()).tolist()))
+
+
+def match_probability(evidence: float, size: int) -> float:
+    """Probability of a match among ``size`` rows, of which the square root is expected to match.
+
+    A library of a hundred photos holds perhaps ten that fit a query, one of a million not half of them.
+    """
+    prior = min(0.5, max(size, 1) ** -0.5)
+    log_odds = evidence + math.log(prior / (1 - prior))
+    return 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
+
+
+def _sources(operand: Operand, modality_of: Callable[[int], Modality]) -> Sequence[Modality]:
+    if isinstance(operand, Segment):
+        return (modality_of(operand.id),)
+    return (_IMAGE, _AUDIO) if operand.kind == "video" else (Modality(operand.kind),)
