@@ -36,7 +36,6 @@ def load_samples(path: Path, modality: Modality, settings: DecodeSettings) -> Se
     decoded = open_media(path, settings)
     found = decoded.media_type.modality
     if found != modality:
-        raise QueryError(
-            f"{path} holds {found.value}, not {modality.value}", hint=f"use --{found.value} {path}"
-        )
+        instead = f'--text "$(cat {path})"' if found is Modality.TEXT else f"--{found.value} {path}"
+        raise QueryError(f"{path} holds {found.value}, not {modality.value}", hint=f"use {instead}")
     return list(decoded.samples)
