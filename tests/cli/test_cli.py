@@ -83,7 +83,8 @@ def test_modalities_and_k_bound_the_results(library: Path) -> None:
 
 
 def test_paths_are_printed_one_a_line_or_with_nul(library: Path, folder: Path) -> None:
-    lines = searchkit("query", "snow", "--to", "image", "--all", "--paths", library=library).stdout.splitlines()
+    shown = searchkit("query", "snow", "--to", "image", "--all", "--paths", library=library)
+    lines = shown.stdout.splitlines()
     assert set(lines) == {str(folder / f"picture{n}.png") for n in range(4)}
     nul = searchkit("query", "snow", "--to", "image", "--all", "--paths", "-0", library=library).stdout
     assert nul.split("\0")[:-1] == lines
