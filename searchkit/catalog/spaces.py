@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
+from searchkit.catalog.dialects import insert_if_absent
 from searchkit.catalog.tables import Collection, SpaceRow
 from searchkit.types import FloatArray, Modality, Space
 
@@ -63,9 +64,9 @@ def ensure_space(connection: Connection, space: Space) -> int:
     found = find_space(connection, space)
     if found is not None:
         return found
-    inserted = connection.execute(
-        insert(SpaceRow)
-        .values(
+    # Another machine may make it meanwhile.
+    connection.execute(
+        insert_if_absent(connection, SpaceRow).values(
             fingerprint=space.fingerprint,
             encoder=space.encoder,
             revision=space.revision,
@@ -73,9 +74,10 @@ def ensure_space(connection: Connection, space: Space) -> int:
             dim=space.dim,
             created_at=datetime.now(UTC),
         )
-        .returning(SpaceRow.id)
     )
-    return int(inserted.scalar_one())
+    made = find_space(connection, space)
+    assert made is not None
+    return made
 
 
 def collections_of(connection: Connection, space_id: int) -> list[CollectionRef]:
@@ -109,17 +111,30 @@ def ensure_collection(
     connection: Connection, space_id: int, space: Space, modality: Modality, encoded_as: Modality
 ) -> CollectionRef:
     """The collection of a modality in a space, made when it is new."""
-    for collection in collections_of(connection, space_id):
-        if (collection.modality, collection.encoded_as) == (modality, encoded_as):
-            return collection
+    found = _find_collection(connection, space_id, modality, encoded_as)
+    if found is not None:
+        return found
     suffix = modality.value if modality == encoded_as else f"{modality.value}-{encoded_as.value}"
-    name = f"{space}.{suffix}"
-    inserted = connection.execute(
-        insert(Collection)
-        .values(space_id=space_id, modality=modality.value, encoded_as=encoded_as.value, name=name)
-        .returning(Collection.id)
+    connection.execute(
+        insert_if_absent(connection, Collection).values(
+            space_id=space_id, modality=modality.value, encoded_as=encoded_as.value, name=f"{space}.{suffix}"
+        )
     )
-    return CollectionRef(int(inserted.scalar_one()), name, modality, encoded_as, None, 0)
+    made = _find_collection(connection, space_id, modality, encoded_as)
+    assert made is not None
+    return made
+
+
+def _find_collection(
+    connection: Connection, space_id: int, modality: Modality, encoded_as: Modality
+) -> CollectionRef | None:
+    wanted = (modality, encoded_as)
+    found = (
+        collection
+        for collection in collections_of(connection, space_id)
+        if (collection.modality, collection.encoded_as) == wanted
+    )
+    return next(found, None)
 
 
 def set_mean(connection: Connection, collection_id: int, mean: FloatArray, rows: int) -> None:

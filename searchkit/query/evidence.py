@@ -12,6 +12,7 @@ rows (``calibrate``).
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,13 +56,13 @@ class Evidence:
 
     def of(self, score: float) -> float:
         """The weight of evidence of a score; above 0 it speaks for a match."""
-        if score < _KNOTS[0]:
-            rise = (self.weights[1] - self.weights[0]) / (_KNOTS[1] - _KNOTS[0])
-            return self.weights[0] + (score - _KNOTS[0]) * rise
-        if score > _KNOTS[-1]:
-            rise = (self.weights[-1] - self.weights[-2]) / (_KNOTS[-1] - _KNOTS[-2])
-            return self.weights[-1] + (score - _KNOTS[-1]) * rise
-        return float(np.interp(score, _KNOTS, self.weights))
+        left = min(max(bisect_right(_KNOTS, score) - 1, 0), len(_KNOTS) - 2)
+        low, high = self.weights[left], self.weights[left + 1]
+        weight = low + (score - _KNOTS[left]) * (high - low) / (_KNOTS[left + 1] - _KNOTS[left])
+        # Rounding must not let a lower score say more at a knot.
+        if score >= _KNOTS[left]:
+            weight = max(weight, low)
+        return min(weight, high) if score <= _KNOTS[left + 1] else max(weight, high)
 
 
 def evidence_for(

@@ -183,3 +183,23 @@ def test_what_is_wrong_with_a_place_is_said(tmp_path: Path, postgres_url: str) -
     for place in ("mysql://host/db", "postgresql://host", "what?"):
         with pytest.raises(UsageError):
             Catalog.open(tmp_path, place)
+
+
+def test_many_who_need_a_new_space_at_once_make_it_once(catalog: Catalog) -> None:
+    start = threading.Barrier(6)
+    made: list[tuple[int, int]] = []
+
+    def need() -> None:
+        start.wait()
+        with catalog.write() as connection:
+            space_id = spaces.ensure_space(connection, SPACE)
+            found = spaces.ensure_collection(connection, space_id, SPACE, Modality.IMAGE, Modality.IMAGE)
+            made.append((space_id, found.id))
+
+    threads = [threading.Thread(target=need) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 6
+    assert len(set(made)) == 1

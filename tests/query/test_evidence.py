@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from searchkit.query import audio, image, segment, text, video
@@ -27,6 +27,7 @@ def weights(source, target):
 
 
 @given(st.lists(st.floats(-1.5, 1.5), min_size=2, max_size=8), st.sampled_from(sorted(MEASURED["mini"])))
+@example([0.0, -6.83253010305097e-255], (TEXT, AUDIO))
 def test_a_higher_score_never_says_less(scores, pair):
     found = weights(*pair)
     values = [found.of(score) for score in sorted(scores)]
