@@ -27,6 +27,7 @@ from searchkit.cli import (
     serve,
     status,
     tag,
+    train,
     verify,
     watch,
 )
@@ -85,6 +86,7 @@ app.command("demo")(demo.demo)
 app.command("ground")(ground.ground)
 app.command("classify")(classify.classify)
 app.add_typer(models.app, name="models")
+app.add_typer(train.app, name="train")
 
 
 def _hint(error: SearchkitError) -> str:

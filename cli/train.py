@@ -1,0 +1,16 @@
+"""``searchkit train``: the group of commands that change a model; each one lies in a file of its own."""
+
+from __future__ import annotations
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="train", help="Train models: pretrain one, fit one to your own pairs.", no_args_is_help=True
+)
+
+
+@app.callback()
+def _train() -> None:
+    """Train models. Needs the extra: pip install 'searchkit[train]'."""
