@@ -28,7 +28,7 @@ from mini.fetch import fetch
 from mini.graph import Array, quantise
 from mini.head import HeadWeights, train_head
 from mini.image_part import convert_image_part
-from mini.manifest import add_background, write_manifest
+from mini.manifest import add_background, listed_files, write_manifest
 from mini.sound_part import audioset_names, convert_sound_part, unzip_sound_part
 from mini.text_part import convert_text_part
 from mini.words import read_words
@@ -85,7 +85,7 @@ def convert_towers(cache: Path, model: Path) -> None:
 
 
 def run_towers(cache: Path, model: Path) -> Inputs:
-    files = ModelFiles(model, {"settings": {"image_temperature": space.IMAGE_TEMPERATURE}})
+    files = opened(model)
     emoji = emoji_drawings(
         fetch("emoji-datasource-google", cache),
         fetch("emoji-datasource-twitter", cache),
@@ -110,6 +110,12 @@ def run_towers(cache: Path, model: Path) -> Inputs:
     sound = SoundBranch(files, None)
     heard = [sound.classify(sample) for sample in background_sounds(cache)]
     return Inputs(kept, np.array(features), np.array(probabilities), np.array(heard))
+
+
+def opened(model: Path) -> ModelFiles:
+    """The files of a model that is still without its manifest."""
+    settings = {"image_temperature": space.IMAGE_TEMPERATURE}
+    return ModelFiles(model, {"settings": settings, "files": listed_files(model)})
 
 
 def background_sounds(cache: Path) -> Iterator[AudioSample]:
@@ -160,7 +166,7 @@ def fit(cache: Path, model: Path, inputs: Inputs) -> None:
 
 
 def embed_words(model: Path, words: Sequence[str]) -> space.Vocabulary:
-    branch = TextBranch(ModelFiles(model, {"settings": {}}), None)
+    branch = TextBranch(opened(model), None)
     rows = {}
     for word in words:
         tokens = np.array([branch.tokenizer.encode(word).ids], dtype=np.int64)

@@ -72,6 +72,7 @@ def test_a_changed_file_of_the_same_size_is_found_by_verify(copy: Path, name: st
     assert name in str(caught.value)
 
 
+@pytest.mark.parametrize("damage", [overwrite_start, overwrite_middle])
 @pytest.mark.parametrize(
     ("name", "branch"),
     [
@@ -84,11 +85,14 @@ def test_a_changed_file_of_the_same_size_is_found_by_verify(copy: Path, name: st
         ("sound.npz", "sound"),
     ],
 )
-def test_a_file_that_does_not_load_is_reported_as_damaged(copy: Path, name: str, branch: str) -> None:
-    overwrite_start(copy / name)
+def test_a_changed_file_of_the_same_size_is_never_searched_with(
+    copy: Path, name: str, branch: str, damage: Callable[[Path], None]
+) -> None:
+    damage(copy / name)
     encoder = load(copy)
-    with pytest.raises(ModelCorrupt, match=name):
+    with pytest.raises(ModelCorrupt, match=name) as caught:
         encoder.encode([SAMPLES[branch]])
+    assert "sha256" in str(caught.value)
 
 
 @pytest.mark.parametrize(

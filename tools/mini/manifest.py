@@ -21,10 +21,7 @@ TEXTS, DRAWINGS = 400, 400
 
 def write_manifest(model: Path, dim: int) -> None:
     """List every file of the folder, with the settings of the bridge."""
-    files = {}
-    for path in sorted(path for path in model.iterdir() if path.name != MANIFEST):
-        content = path.read_bytes()
-        files[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    files = listed_files(model)
     settings = {
         "temperature": space.TEMPERATURE,
         "dense_weight": space.DENSE_WEIGHT,
@@ -47,6 +44,15 @@ def write_manifest(model: Path, dim: int) -> None:
             "files": files,
         },
     )
+
+
+def listed_files(model: Path) -> dict[str, dict[str, Any]]:
+    """Size and hash of every file of the folder but the manifest."""
+    files = {}
+    for path in sorted(path for path in model.iterdir() if path.name != MANIFEST):
+        content = path.read_bytes()
+        files[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return files
 
 
 def add_background(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -38,11 +39,8 @@ class _Branch:
     def arrays(self) -> dict[str, FloatArray]:
         """The tables of this branch, as float32."""
         name = f"{self.name}.npz"
-        try:
-            with np.load(self.files.path(name), allow_pickle=False) as stored:
-                arrays = {key: stored[key] for key in stored.files}
-        except Exception as error:  # a damaged archive raises any of a dozen exceptions
-            raise self.files.damaged(name, error) from error
+        with np.load(io.BytesIO(self.files.read(name)), allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
         for key in [key for key in arrays if key.endswith("_scale")]:
             plain = key.removesuffix("_scale")
             arrays[plain] = dequantise(arrays[plain], arrays.pop(key))
@@ -70,10 +68,7 @@ class TextBranch(_Branch):
         """Text to word pieces."""
         import tokenizers
 
-        try:
-            tokenizer = tokenizers.Tokenizer.from_file(str(self.files.path("tokenizer.json")))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise self.files.damaged("tokenizer.json", error) from error
+        tokenizer = tokenizers.Tokenizer.from_buffer(self.files.read("tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(TEXT_TOKENS)
         return tokenizer

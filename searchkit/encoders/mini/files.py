@@ -1,4 +1,4 @@
-"""The files of a built-in model: measured at once, hashed on demand; knows nothing of what is in them."""
+"""The files of a built-in model: measured at once, hashed when read; knows nothing of what is in them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ _REINSTALL = (
 class ModelFiles:
     """A folder whose manifest lists every file of the model with its size and sha256.
 
-    Opening compares sizes only, which costs microseconds; ``verify`` reads and hashes everything (about
-    0.1 s). A file of the right size and the wrong bytes is thus found by ``verify``, or by the failure to
-    load it, which verifies on its own.
+    Opening compares sizes only, which costs microseconds. Whoever reads a file compares its hash: ``read``
+    does, and ``check`` is for those who have something else to do meanwhile. ``verify`` does all of them.
     """
 
     folder: Path
@@ -61,9 +60,41 @@ class ModelFiles:
             _check_size(folder / name, size)
         return cls(folder, manifest)
 
-    def path(self, name: str) -> Path:
-        """Where a file lies."""
-        return self.folder / name
+    def content(self, name: str) -> bytes:
+        """The bytes of a file, which are still to be checked.
+
+        Raises:
+            ModelNotFound: the file cannot be read.
+        """
+        path = self.folder / name
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ModelNotFound(f"the model file {path} is missing", hint=_REINSTALL) from error
+
+    def check(self, name: str, content: bytes) -> None:
+        """Compare the hash of a file's bytes.
+
+        Raises:
+            ModelCorrupt: they are not what the manifest says.
+        """
+        digest, expected = hashlib.sha256(content).hexdigest(), self.manifest["files"][name]["sha256"]
+        if digest != expected:
+            raise ModelCorrupt(
+                f"{self.folder / name} is damaged: sha256 {digest[:12]}…, not {expected[:12]}…",
+                hint=_REINSTALL,
+            )
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            ModelNotFound: the file cannot be read.
+            ModelCorrupt: it is not what the manifest says.
+        """
+        content = self.content(name)
+        self.check(name, content)
+        return content
 
     def verify(self) -> None:
         """Hash every file.
@@ -72,22 +103,11 @@ class ModelFiles:
             ModelNotFound: a file is missing.
             ModelCorrupt: a file is not what the manifest says.
         """
-        for name, entry in self.manifest["files"].items():
-            path = self.folder / name
-            _check_size(path, int(entry["bytes"]))
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != entry["sha256"]:
-                raise ModelCorrupt(
-                    f"{path} is damaged: sha256 {digest[:12]}…, not {entry['sha256'][:12]}…", hint=_REINSTALL
-                )
+        for name in self.manifest["files"]:
+            self.read(name)
 
-    def damaged(self, name: str, error: Exception) -> ModelCorrupt:
-        """The error for a file that does not load; says so when another file's hash is what is wrong."""
-        try:
-            self.verify()
-        except ModelCorrupt as found:
-            return found
+    def unusable(self, name: str, error: Exception) -> ModelCorrupt:
+        """The error for a file that is what the manifest says and does not load all the same."""
         return ModelCorrupt(f"{self.folder / name} does not load: {error}", hint=_REINSTALL)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from searchkit.encoders.mini.files import ModelFiles
+from searchkit.errors import ModelCorrupt
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,7 +34,7 @@ class Tower:
 
         Raises:
             ModelNotFound: the file is missing.
-            ModelCorrupt: the file does not load.
+            ModelCorrupt: the file is not what the manifest says, or does not load.
         """
         session = self._open()
         outputs: list[npt.NDArray[Any]] = session.run(None, {session.get_inputs()[0].name: inputs})
@@ -60,8 +61,26 @@ class Tower:
             options.intra_op_num_threads = self._threads
         # Threads that spin between two small models take the cores that decoding needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        path = self._files.path(self._name)
+        content = self._files.content(self._name)
+        wrong: list[ModelCorrupt] = []
+
+        def check() -> None:
+            try:
+                self._files.check(self._name, content)
+            except ModelCorrupt as error:
+                wrong.append(error)
+
+        # Hashing takes as long as loading, and runs beside it.
+        beside = threading.Thread(target=check)
+        beside.start()
+        failure: Exception | None = None
         try:
-            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions have no common base
-            raise self._files.damaged(self._name, error) from error
+            failure = error
+        beside.join()
+        if wrong:
+            raise wrong[0] from failure
+        if failure is not None:
+            raise self._files.unusable(self._name, failure) from failure
+        return session
