@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.web.conftest import EVIL_NAME
 
-SIZES = {"desktop": (1440, 900), "tablet": (834, 1112), "phone": (390, 844)}
+SIZES = {"large": (1920, 1080), "laptop": (1280, 800), "phone": (390, 844)}
 Open: TypeAlias = Callable[..., Page]
 
 
@@ -40,7 +40,7 @@ def open_page(browser: Browser, server_url: str) -> Iterator[Open]:
     contexts = []
     failures: list[str] = []
 
-    def open_(path: str = "/", *, size: str = "desktop", theme: str = "light") -> Page:
+    def open_(path: str = "/", *, size: str = "laptop", theme: str = "light") -> Page:
         width, height = SIZES[size]
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -144,6 +144,34 @@ def test_a_dropped_sound_is_searched_with_and_words_can_be_added(
     shoot(page, repository, "sound-and-words")
 
 
+def test_a_picture_can_be_pasted(open_page: Open, sample_media: Path) -> None:
+    page = open_page()
+    wait_for_results(page)
+    picture = sample_media / "photos" / "duck.jpg"
+    page.evaluate(
+        """(bytes) => {
+            const clipboard = new DataTransfer();
+            clipboard.items.add(new File([new Uint8Array(bytes)], 'image.png', {type: 'image/jpeg'}));
+            const paste = new ClipboardEvent('paste', {clipboardData: clipboard, bubbles: true});
+            document.body.dispatchEvent(paste);
+        }""",
+        list(picture.read_bytes()),
+    )
+    expect(page.locator(".chip__picture img")).to_be_visible()
+    wait_for_results(page)
+    expect(page.locator(".tile__name").first).to_have_text("duck.jpg")
+
+
+def test_every_search_lays_its_results_out(open_page: Open) -> None:
+    page = open_page("/?q=dog", size="phone")
+    wait_for_results(page)
+    search(page, "a church bell")
+    heights = page.evaluate(
+        "[...document.querySelectorAll('.tile')].map(e => e.getBoundingClientRect().height)"
+    )
+    assert min(heights) > 100
+
+
 def test_weights_and_minus_change_what_is_found(open_page: Open) -> None:
     page = open_page('/?q="a dog" %2B "a church bell"&to=image')
     wait_for_results(page)
@@ -168,6 +196,9 @@ def test_kinds_and_filters_bound_the_results(open_page: Open, repository: Path) 
     wait_for_results(page)
     assert page.locator(".tile--audio").count() == page.locator(".tile").count() > 5
     page.locator(".menu__open").click()
+    panel = page.locator(".menu__panel").bounding_box()
+    assert panel is not None
+    assert 0 <= panel["x"] <= SIZES["laptop"][0] - panel["width"]
     page.get_by_role("combobox", name="A filter").fill("type:wav")
     shoot(page, repository, "filter")
     page.keyboard.press("Enter")
@@ -178,12 +209,39 @@ def test_kinds_and_filters_bound_the_results(open_page: Open, repository: Path) 
     expect(page.locator(".filter")).to_have_count(0)
 
 
-def test_a_query_that_does_not_parse_says_where_and_what_to_do(open_page: Open) -> None:
+def test_a_query_that_does_not_parse_says_where_and_what_to_do(open_page: Open, repository: Path) -> None:
     page = open_page()
     page.get_by_role("textbox", name="Search with words").fill("(dog")
     page.keyboard.press("Enter")
     alert = page.get_by_role("alert").filter(has_text="never closed")
     expect(alert).to_contain_text("add a ) at the end of the sum")
+    shoot(page, repository, "does-not-parse")
+    page.get_by_role("button", name='"a city street" - 0.4*"cars"').click()
+    expect(page.locator(".chip")).to_have_count(2)
+    wait_for_results(page)
+    expect(alert).to_have_count(0)
+
+
+def test_a_server_that_does_not_answer_can_be_asked_again(open_page: Open, repository: Path) -> None:
+    page = open_page("/?q=dog")
+    wait_for_results(page)
+    page.route("**/v1/search", lambda route: route.abort())
+    page.get_by_role("textbox", name="Search with words").fill("cat")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("the server does not answer")).to_be_visible()
+    shoot(page, repository, "no-answer")
+    page.unroute("**/v1/search")
+    page.get_by_role("button", name="Try again").click()
+    wait_for_results(page)
+
+
+def test_what_fits_nothing_is_set_apart(open_page: Open, repository: Path) -> None:
+    page = open_page("/?q=quarterly tax invoice spreadsheet&to=audio")
+    wait_for_results(page)
+    expect(page.locator(".grid__divide")).to_have_text("Nothing is likely to match; the nearest are")
+    shoot(page, repository, "no-good-match")
+    page = open_page("/?q=dog&where=name:nothing")
+    expect(page.get_by_text("Nothing passes these filters")).to_be_visible()
 
 
 def test_the_keyboard_is_enough(open_page: Open, repository: Path) -> None:
@@ -226,6 +284,10 @@ def test_not_a_match_goes_away(open_page: Open) -> None:
     expect(page.locator(".chip--minus")).to_have_count(1)
     wait_for_results(page)
     assert gone not in names(page)
+    expect(page.locator(".tile__open").first).to_be_focused()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".chip--minus")).to_have_count(0)
+    expect(page.locator(".tile__name").first).to_have_text(gone)
 
 
 def test_results_fill_in_while_scrolling_and_rows_fill_the_width(open_page: Open) -> None:
@@ -334,6 +396,18 @@ def test_the_indexing_view_tells_what_could_not_be_read(open_page: Open, reposit
     expect(page.locator("td", has_text="broken.jpg")).to_be_visible()
     expect(page.locator(".state--done").first).to_be_visible()
     shoot(page, repository, "indexing")
+
+
+def test_a_run_can_be_started_and_watched(open_page: Open) -> None:
+    page = open_page("/#indexing")
+    runs = page.locator("[aria-labelledby=card-runs] tbody tr")
+    expect(runs).not_to_have_count(0)
+    before = runs.count()
+    page.get_by_role("button", name="Update now").click()
+    expect(page.get_by_text("The run has begun")).to_be_visible()
+    expect(runs).to_have_count(before + 1)
+    expect(runs.first.locator(".state--done")).to_be_visible()
+    expect(page.get_by_role("button", name="Update now")).to_be_visible()
 
 
 def test_tags_can_be_given_in_the_preview(open_page: Open) -> None:

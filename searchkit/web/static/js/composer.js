@@ -22,7 +22,7 @@ const input = el("input", {
 });
 const chips = el("ul", { class: "chips", "aria-label": "Terms of the search" });
 const failure = el("p", { id: "composer-error", class: "composer__error", role: "alert", hidden: true });
-const recordButton = iconButton("mic", "Record a sound to search with", () => toggleRecording(recordButton));
+const recordButton = iconButton("mic", "Record a sound to search with", () => toggleRecording(recordButton, showRecording));
 
 const live = debounce(LIVE_MS, () => ask({ push: false, live: true }));
 
@@ -49,6 +49,11 @@ export function startComposer(root) {
   );
   document.addEventListener("terms", draw);
   draw();
+}
+
+function showRecording(text) {
+  if (text) input.placeholder = text;
+  else draw();
 }
 
 export function focusComposer() {
@@ -107,7 +112,7 @@ function draw() {
 function chip(term, index) {
   const minus = term.weight < 0;
   const label = el("span", { class: "chip__text" }, term.kind === "text" ? term.value : "…");
-  const picture = el("span", { class: "chip__picture" }, icon(term.kind, 16));
+  const picture = term.kind === "text" ? null : el("span", { class: "chip__picture" }, icon(term.kind, 16));
   const weight = el("output", { class: "chip__number" }, weightText(term.weight));
   const crop = iconButton("crop", "Search with a part of this picture", () => cropTerm(term), { class: "chip__button", hidden: true });
   const slider = el("input", {

@@ -55,7 +55,7 @@ const PATHS = {
   refresh: "M19.500 12a7.500 7.500 0 1 1-2.200-5.300L19.500 9m0-5v5h-5",
   warning: "M12 4 2.800 19.500h18.400L12 4ZM12 10v4.500M12 17h.01",
   hide: "M4 4l16 16M9.900 5.300A9.600 9.600 0 0 1 12 5c5.500 0 9 7 9 7a15 15 0 0 1-2.500 3.400M6.300 6.800A14.700 14.700 0 0 0 3 12s3.500 7 9 7a9 9 0 0 0 4.300-1.100",
-  map: "M5 17.500h.01M9.500 8h.01M13 13.500h.01M18.500 6.500h.01M17.500 16.500h.01M11.500 18.500h.01M6 11.500h.01M14.500 5h.01M19 11.500h.01",
+  map: "M3.500 6.500 9 4l6 2.500L20.500 4v13.500L15 20l-6-2.500L3.500 20ZM9 4v13.500M15 6.500V20",
   activity: "M3.500 12.500h4l2.500-7 4 13 2.500-6h4",
 };
 
@@ -73,10 +73,16 @@ export function iconButton(name, label, onclick, attributes = {}) {
 }
 
 /** Says something that passes: done, failed. */
-export function toast(text, { hint = "", kind = "info" } = {}) {
-  const box = el("div", { class: `toast toast--${kind}` }, el("p", {}, text), hint ? el("p", { class: "toast__hint" }, hint) : null);
+export function toast(text, { hint = "", kind = "info", undo = null } = {}) {
+  const button = undo ? el("button", { type: "button", class: "toast__button", onclick: () => (undo(), box.remove()) }, "Undo") : null;
+  const box = el("div", { class: `toast toast--${kind}` }, el("p", {}, text, button), hint ? el("p", { class: "toast__hint" }, hint) : null);
   document.getElementById("toasts").append(box);
   setTimeout(() => box.remove(), kind === "error" ? 9000 : 4000);
+}
+
+/** A path that breaks between its parts, not within a name. */
+export function pathText(path) {
+  return el("span", { class: "path" }, path.split(/(?<=[/\\])/).flatMap((part) => [part, el("wbr")]));
 }
 
 export function clear(element, ...children) {

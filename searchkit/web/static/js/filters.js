@@ -11,6 +11,7 @@ let tags = {};
 const bar = document.getElementById("bar");
 const count = el("p", { class: "bar__count", role: "status", "aria-live": "polite" });
 
+const EDGE_PX = 14;
 const QUICK = [
   ["Sounds under 10 s", "duration_s<10"],
   ["Large pictures", "width_px>=2000"],
@@ -169,7 +170,14 @@ function adder() {
       el("div", { class: "menu__quick" }, quick.map(([label, filter]) => el("button", { type: "button", class: "pill", onclick: () => add(filter) }, label))),
     ),
   );
-  menu.addEventListener("toggle", () => menu.open && text.focus());
+  menu.addEventListener("toggle", () => {
+    if (!menu.open) return;
+    const panel = menu.querySelector(".menu__panel");
+    panel.style.left = "0px";
+    const over = panel.getBoundingClientRect().right - document.getElementById("bar").getBoundingClientRect().right + EDGE_PX;
+    panel.style.left = `${-Math.max(0, over)}px`;
+    text.focus();
+  });
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     event.stopPropagation();

@@ -29,6 +29,7 @@ export class Grid {
     this.results = [];
     this.seen = new Set();
     this.divided = false;
+    this.laid = 0;
     this.list.replaceChildren();
   }
 

@@ -1,7 +1,7 @@
 // What the library holds, the run that goes on, past runs, and files that could not be read.
 
 import { get, post } from "./api.js";
-import { clear, el, icon, toast } from "./dom.js";
+import { clear, el, icon, pathText, toast } from "./dom.js";
 import { ago, MODALITIES, number, plural } from "./format.js";
 
 const POLL_MS = 1500;
@@ -93,7 +93,7 @@ function current(status, runs) {
     status.run_complaint ? el("p", { class: "composer__error", role: "alert" }, icon("warning", 16), el("span", {}, status.run_complaint)) : null,
     el("h3", { class: "preview__sub" }, "Folders"),
     status.roots.length
-      ? el("ul", { class: "roots" }, status.roots.map((folder) => el("li", {}, el("span", { class: "path" }, folder))))
+      ? el("ul", { class: "roots" }, status.roots.map((folder) => el("li", {}, pathText(folder))))
       : el("p", { class: "muted" }, "None yet: ", el("code", {}, "searchkit index FOLDER")),
   );
 }
@@ -172,7 +172,7 @@ function errors(status) {
         "table",
         {},
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "File"), el("th", { scope: "col" }, "Why"))),
-        el("tbody", {}, failures.map((failure) => el("tr", {}, el("td", {}, el("span", { class: "path" }, failure.path)), el("td", {}, failure.reason)))),
+        el("tbody", {}, failures.map((failure) => el("tr", {}, el("td", {}, pathText(failure.path)), el("td", {}, failure.reason)))),
       ),
     ),
     more,

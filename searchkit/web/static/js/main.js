@@ -14,8 +14,7 @@ const loaded = {};
 
 function startTheme() {
   const button = document.getElementById("theme");
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const current = () => document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
+  const current = () => document.documentElement.dataset.theme;
   const draw = () => {
     const other = current() === "dark" ? "light" : "dark";
     button.setAttribute("aria-label", `Switch to the ${other} theme`);
@@ -26,10 +25,14 @@ function startTheme() {
   button.addEventListener("click", () => {
     const other = current() === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = other;
-    localStorage.setItem("theme", other);
     draw();
+    try {
+      localStorage.setItem("theme", other);
+    } catch {
+      // A browser that stores nothing asks the system again next time.
+    }
   });
-  dark.addEventListener("change", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
 }
 

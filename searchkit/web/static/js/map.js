@@ -5,7 +5,7 @@ import { clear, debounce, el, icon, iconButton } from "./dom.js";
 import { MODALITIES, number, plural } from "./format.js";
 import { Grid } from "./grid.js";
 import { Plane } from "./plane.js";
-import { act, results } from "./search.js";
+import { act, likely } from "./search.js";
 import { ask, state } from "./state.js";
 
 const POLL_MS = 700;
@@ -41,10 +41,16 @@ export function showMap(root) {
     );
     canvas.addEventListener("keydown", onKey);
     document.addEventListener("theme", () => plane.recolour());
+    document.addEventListener("results", mark);
   }
-  plane.mark(state.terms.length ? results().map((result) => result.segment_id) : []);
+  mark();
   plane.resize();
   post("/v1/map", {}).then(follow).catch(fail);
+}
+
+/** Rings around what the search found. */
+function mark() {
+  plane.mark(state.terms.length || state.words ? likely() : []);
 }
 
 async function follow(info) {

@@ -51,13 +51,15 @@ export function soundPlayer(result, { lazy = true } = {}) {
   const played = svg("svg", { x: "0", y: "0", width: "0", height: "100", class: "wave__clip" }, front);
   const drawing = svg("svg", { class: "wave__svg", viewBox: `0 0 ${BARS} 100`, preserveAspectRatio: "none", "aria-hidden": "true" }, found, back, played);
   const time = el("span", { class: "wave__time" }, result.duration_s ? clock(result.duration_s) : "");
-  const element = el("div", { class: "wave" }, button, drawing, time);
+  const element = el("div", { class: "wave is-loading" }, button, drawing, time);
+  back.setAttribute("d", path(new Array(BARS).fill(0)));
   let duration = result.duration_s || 0;
   const offset = () => (voice.isClip ? result.start_s ?? 0 : 0);
 
   const load = async () => {
     try {
       const wave = await waveOf(result.asset_id);
+      element.classList.remove("is-loading");
       duration = wave.duration_s || duration;
       back.setAttribute("d", path(wave.peaks));
       front.setAttribute("d", path(wave.peaks));
@@ -66,6 +68,7 @@ export function soundPlayer(result, { lazy = true } = {}) {
         found.setAttribute("width", String(((Math.min(result.end_s, duration) - result.start_s) / duration) * BARS));
       }
     } catch {
+      element.classList.remove("is-loading");
       element.classList.add("wave--broken");
     }
   };

@@ -2,7 +2,7 @@
 
 import { get, mediaUrl, post, thumbnailUrl } from "./api.js";
 import { openCrop } from "./crop.js";
-import { clear, el, icon, iconButton, toast } from "./dom.js";
+import { clear, el, icon, iconButton, pathText, toast } from "./dom.js";
 import { bytes, clock, date, plural, spanText } from "./format.js";
 import { refreshTags } from "./filters.js";
 import { soundPlayer, stop } from "./player.js";
@@ -132,7 +132,7 @@ async function fill(facts, result) {
   }
   if (shown !== result) return;
   const rows = [
-    ["Path", el("span", { class: "path" }, asset.path)],
+    ["Path", pathText(asset.path)],
     ["Date", date(asset.date)],
     ["Size", [asset.width_px ? `${asset.width_px} × ${asset.height_px} px` : null, asset.duration_s ? clock(asset.duration_s) : null, bytes(asset.size_bytes)].filter(Boolean).join(", ")],
     ["Kind", asset.mime ?? "unknown"],

@@ -1,12 +1,14 @@
 // Records a sound from the microphone and searches with it; sent as WAV, which every browser can be made to give.
 
 import { clear, icon, toast } from "./dom.js";
+import { clock } from "./format.js";
 import { searchWithFile } from "./media.js";
 
 const MAX_S = 60;
 let recording = null;
 
-export async function toggleRecording(button) {
+/** Record, or end the recording and search with it; `showRecording` hears what to tell meanwhile. */
+export async function toggleRecording(button, showRecording) {
   if (recording) {
     recording.stop();
     return;
@@ -30,6 +32,7 @@ export async function toggleRecording(button) {
     analyser.getByteTimeDomainData(levels);
     const loudest = levels.reduce((most, level) => Math.max(most, Math.abs(level - 128)), 0) / 128;
     button.style.setProperty("--level", loudest.toFixed(2));
+    showRecording(`Recording ${clock((performance.now() - started) / 1000)}, press the button to search`);
     if (performance.now() - started > MAX_S * 1000) recording.stop();
     else requestAnimationFrame(tick);
   };
@@ -40,6 +43,7 @@ export async function toggleRecording(button) {
     button.classList.remove("is-recording");
     button.setAttribute("aria-label", "Record a sound to search with");
     clear(button, icon("mic"));
+    showRecording("");
     try {
       const sound = await context.decodeAudioData(await new Blob(parts).arrayBuffer());
       await searchWithFile(wav(sound), "recording.wav");

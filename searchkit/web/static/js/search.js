@@ -3,6 +3,7 @@
 import { post } from "./api.js";
 import { showFailure, takeTerms } from "./composer.js";
 import { clear, el, toast } from "./dom.js";
+import { emptyLibrary, howToSearch, nothingFound, startHint, unanswered } from "./empty.js";
 import { showCount } from "./filters.js";
 import { number } from "./format.js";
 import { Grid } from "./grid.js";
@@ -31,7 +32,11 @@ export function startSearch() {
   document.addEventListener("focus-results", () => grid.focus(0));
 }
 
-export const results = () => grid.results;
+/** Segments of the results that are likely matches; of all, where that is not known of any. */
+export function likely() {
+  const known = grid.results.filter((result) => result.match >= 0.5);
+  return (known.length ? known : grid.results).map((result) => result.segment_id);
+}
 
 async function run({ push, live }) {
   const number_ = (asked += 1);
@@ -51,14 +56,15 @@ async function run({ push, live }) {
     if (number_ !== asked) return;
     showFailure(null);
     if (!live && (typed || answer.terms.length !== state.terms.length)) takeTerms(answer.terms);
-    show(answer);
+    show(answer, push);
     writeAddress(false);
   } catch (problem) {
     if (problem.name === "AbortError" || number_ !== asked) return;
     // Half-typed sums are no reason to shout.
     if (live && problem.code === "QuerySyntaxError") return;
-    showFailure(problem);
-    if (!live) showNothing(problem);
+    const isNoAnswer = !live && (problem.status === 0 || problem.status === 429 || problem.status >= 500);
+    showFailure(isNoAnswer ? null : problem);
+    if (!live) showNothing(problem, isNoAnswer);
   } finally {
     if (number_ === asked) document.body.classList.remove("is-searching");
   }
@@ -68,8 +74,9 @@ function words() {
   return [...state.terms.filter((term) => term.kind === "text").map((term) => term.value), state.words].flatMap((text) => text.split(/\s+/));
 }
 
-function show(answer) {
+function show(answer, push) {
   cursor = answer.next_cursor;
+  const focused = grid.current();
   grid.clear();
   clear(note);
   scrollTo({ top: 0 });
@@ -79,9 +86,13 @@ function show(answer) {
   heading.classList.toggle("is-quiet", isSearch);
   document.title = isSearch ? `${answer.query} · searchkit` : "searchkit";
   grid.add(shown, words());
+  // A key that changed the search leaves the keyboard in the list.
+  if (focused >= 0) grid.focus(Math.min(push ? 0 : focused, shown.length - 1));
   const some = cursor ? `${number(shown.length)}+` : number(shown.length);
   showCount(isSearch ? `${some} ${shown.length === 1 && !cursor ? "result" : "results"} in ${Math.max(1, Math.round(answer.took_ms))} ms` : "");
-  if (!shown.length) showEmpty(isSearch);
+  if (!shown.length) clear(note, isSearch || state.where.length || state.to.length ? nothingFound() : emptyLibrary());
+  else if (!isSearch && !state.where.length && !state.to.length) clear(note, startHint());
+  document.dispatchEvent(new Event("results"));
 }
 
 /** Grey tiles while the first answer is on its way. */
@@ -90,20 +101,22 @@ function skeleton() {
   return el("div", { class: "skeleton", "aria-hidden": "true" }, widths.map((wide) => el("span", { style: { "flex-grow": wide, "flex-basis": `${wide * 160}px` } })));
 }
 
-function showEmpty(isSearch) {
-  const filtered = state.where.length || state.to.length;
-  const text = isSearch || filtered ? "Nothing passes these filters" : "The library is empty";
-  const next = isSearch || filtered ? "Remove a filter, or find other kinds of media." : "Put something in it on the command line, then come back:";
-  clear(note, el("div", { class: "empty" }, el("p", { class: "empty__title" }, text), el("p", { class: "empty__text" }, next), isSearch || filtered ? null : el("code", { class: "empty__code" }, "searchkit index ~/Pictures ~/Music")));
-}
-
-function showNothing(problem) {
+function showNothing(problem, isNoAnswer) {
   grid.clear();
   cursor = null;
   showCount("");
   heading.textContent = "";
-  if (problem.code === "LibraryNotFound") showEmpty(false);
+  if (problem.code === "LibraryNotFound") clear(note, emptyLibrary());
+  else if (isNoAnswer) clear(note, unanswered(problem, () => ask({ push: false })));
+  else if (problem.code === "QuerySyntaxError") clear(note, howToSearch(trySource));
   else clear(note);
+}
+
+function trySource(query) {
+  state.terms = [];
+  state.words = query;
+  document.dispatchEvent(new Event("terms"));
+  ask();
 }
 
 async function more() {
@@ -139,10 +152,23 @@ export function act(name, result) {
 function notAMatch(result) {
   hidden.add(result.segment_id);
   grid.remove(result);
-  if (!state.terms.length && !state.words) return;
-  state.terms.push({ kind: "id", value: String(result.segment_id), weight: NOT_WEIGHT, start_s: null, end_s: null });
-  document.dispatchEvent(new Event("terms"));
-  ask({ push: false });
+  const isSearch = state.terms.length > 0 || state.words;
+  const term = { kind: "id", value: String(result.segment_id), weight: NOT_WEIGHT, start_s: null, end_s: null };
+  const again = () => {
+    document.dispatchEvent(new Event("terms"));
+    ask({ push: false });
+  };
+  if (isSearch) {
+    state.terms.push(term);
+    again();
+  }
+  toast(`${result.name} is hidden${isSearch ? ", and the search leans away from it" : ""}`, {
+    undo: () => {
+      hidden.delete(result.segment_id);
+      state.terms = state.terms.filter((other) => other.kind !== "id" || other.value !== term.value);
+      again();
+    },
+  });
 }
 
 async function copyPath(result) {
