@@ -7,13 +7,14 @@ distribution, and ``x`` as from another modality: another cone, loosely tied to 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["make_queries", "write_rows"]
+__all__ = ["make_blocks", "make_queries", "write_rows"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -57,13 +58,19 @@ def _world(dim: int, seed: int) -> _World:
     return _World(dim, seed)
 
 
-def write_rows(path: Path, count: int, dim: int, *, seed: int = 0) -> None:
-    """Write (count, dim) float32 rows to a raw file; a shorter file is a prefix of a longer one."""
+def make_blocks(count: int, dim: int, *, seed: int = 0) -> Iterator[tuple[int, Floats]]:
+    """Rows (count, dim) float32 piece by piece, each with the number of its first row; fewer are a prefix."""
     world = _world(dim, seed)
+    for start in range(0, count, _BLOCK_ROWS):
+        random = np.random.default_rng((seed, 1, start))
+        yield start, world.rows(random, _BLOCK_ROWS)[: count - start]
+
+
+def write_rows(path: Path, count: int, dim: int, *, seed: int = 0) -> None:
+    """Write those rows to a raw file."""
     with path.open("wb") as file:
-        for start in range(0, count, _BLOCK_ROWS):
-            random = np.random.default_rng((seed, 1, start))
-            file.write(world.rows(random, _BLOCK_ROWS)[: count - start].tobytes())
+        for _, block in make_blocks(count, dim, seed=seed):
+            file.write(block.tobytes())
 
 
 def make_queries(count: int, dim: int, *, seed: int = 0) -> tuple[Floats, Floats]:

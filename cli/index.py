@@ -12,7 +12,14 @@ import typer
 
 from searchkit.cli.exits import Exit
 from searchkit.cli.logs import LogJsonOption, json_logs
-from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, StoreOption
+from searchkit.cli.options import (
+    CatalogOption,
+    JsonFlag,
+    LibraryOption,
+    ModelDirOption,
+    ModelOption,
+    StoreOption,
+)
 from searchkit.cli.output import line, note, print_json, shown_path
 from searchkit.cli.progress import open_progress
 
@@ -49,14 +56,7 @@ def index(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be done.")] = False,
     nice: Annotated[int, typer.Option("--nice", help="Leave processor time to others: 1 to 19.")] = 0,
-    catalog: Annotated[
-        str | None,
-        typer.Option(
-            "--catalog",
-            help="Where a new library keeps its catalog, if not in a file: postgresql://USER@HOST/DATABASE.",
-            show_default=False,
-        ),
-    ] = None,
+    catalog: CatalogOption = None,
     log_json: LogJsonOption = None,
     json: JsonFlag = False,
 ) -> int:

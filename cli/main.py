@@ -13,10 +13,12 @@ import typer
 from searchkit._version import __version__
 from searchkit.cli import (
     classify,
+    copy,
     demo,
     dupes,
     embed,
     explain,
+    export,
     ground,
     index,
     mcp,
@@ -33,6 +35,7 @@ from searchkit.cli import (
 )
 from searchkit.cli import errors as errors_command
 from searchkit.cli import eval as eval_command
+from searchkit.cli import import_ as import_command
 from searchkit.cli import remove as remove_command
 from searchkit.cli.exits import Exit, exit_for
 from searchkit.cli.output import error_line, line
@@ -77,6 +80,9 @@ app.command("runs")(runs.runs)
 app.command("watch")(watch.watch)
 app.command("remove")(remove_command.remove)
 app.command("verify")(verify.verify)
+app.command("copy")(copy.copy)
+app.command("export")(export.export)
+app.command("import")(import_command.import_)
 app.command("eval")(eval_command.evaluate)
 app.command("dupes")(dupes.dupes)
 app.command("tag")(tag.tag)

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 __all__ = [
+    "CatalogOption",
     "JsonFlag",
     "LibraryOption",
     "ModelDirOption",
@@ -33,6 +34,14 @@ ModelOption: TypeAlias = Annotated[
 ]
 ModelDirOption: TypeAlias = Annotated[
     Path | None, typer.Option("--model-dir", help="Where the model's files lie.", show_default=False)
+]
+CatalogOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--catalog",
+        help="Where a new library keeps its catalog, if not in a file: postgresql://USER@HOST/DATABASE.",
+        show_default=False,
+    ),
 ]
 StoreOption: TypeAlias = Annotated[
     str | None,

@@ -22,7 +22,7 @@ from searchkit._version import __version__
 
 if TYPE_CHECKING:
     from searchkit.client import Client
-    from searchkit.library import Library, open_library
+    from searchkit.library import Library, import_library, open_library
     from searchkit.query import Query, audio, image, parse, segment, text, video
     from searchkit.status import LibraryStatus
     from searchkit.types import AudioSample, ImageSample, Modality, Result, Results, Space, Span, TextSample
@@ -44,6 +44,7 @@ __all__ = [
     "audio",
     "errors",
     "image",
+    "import_library",
     "open_library",
     "parse",
     "segment",
@@ -53,7 +54,7 @@ __all__ = [
 
 _HOMES = {
     "searchkit.client": ("Client",),
-    "searchkit.library": ("Library", "open_library"),
+    "searchkit.library": ("Library", "import_library", "open_library"),
     "searchkit.status": ("LibraryStatus",),
     "searchkit.query": ("Query", "audio", "image", "parse", "segment", "text", "video"),
     "searchkit.types": (

@@ -12,7 +12,15 @@ from typing import Any, get_type_hints
 from searchkit.durable import write_text
 from searchkit.errors import LibraryError, UsageError
 
-__all__ = ["SETTINGS_FILE", "Settings", "default_library", "load_settings", "models_folder", "save_settings"]
+__all__ = [
+    "SETTINGS_FILE",
+    "Settings",
+    "default_library",
+    "load_settings",
+    "models_folder",
+    "own_settings",
+    "save_settings",
+]
 
 SETTINGS_FILE = "library.toml"
 
@@ -100,12 +108,19 @@ def load_settings(library: Path, given: Mapping[str, Any] | None = None) -> Sett
         LibraryError: ``library.toml`` does not parse or names an unknown setting.
         UsageError: a value is not of its setting's kind.
     """
-    settings = Settings()
-    path = library / SETTINGS_FILE
-    if path.exists():
-        settings = _apply(settings, _read(path), str(path))
-    settings = _apply(settings, _from_environment(), "the environment")
+    settings = _apply(own_settings(library), _from_environment(), "the environment")
     return _apply(settings, {k: v for k, v in (given or {}).items() if v is not None}, "the call")
+
+
+def own_settings(library: Path) -> Settings:
+    """What a library's ``library.toml`` says, whatever the environment does.
+
+    Raises:
+        LibraryError: it does not parse or names an unknown setting.
+        UsageError: a value is not of its setting's kind.
+    """
+    path = library / SETTINGS_FILE
+    return _apply(Settings(), _read(path), str(path)) if path.exists() else Settings()
 
 
 def save_settings(library: Path, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,17 @@ from searchkit.config import SETTINGS_FILE, Settings, default_library, load_sett
 from searchkit.durable import disk_full_guard
 from searchkit.encoders import resolve_info
 from searchkit.errors import LibraryNotFound, UsageError
+from searchkit.query import Filter, parse_filter
+from searchkit.query.search import parse_modalities
 from searchkit.reader import LibraryReader
 from searchkit.status import LibraryStatus, read_status
+from searchkit.types import Modality
 
 if TYPE_CHECKING:
     from searchkit.indexer import IndexReport, Progress, VerifyReport
+    from searchkit.indexer.moving import CopyReport, ExportReport
 
-__all__ = ["Library", "open_library"]
+__all__ = ["Library", "import_library", "open_library"]
 
 
 def open_library(
@@ -82,6 +86,31 @@ def open_library(
     if not exists and chosen.catalog:
         chosen = _join(path, catalog, chosen, model=model, store=store)
     return Library(path, chosen, catalog, read_only=read_only)
+
+
+def import_library(
+    export: str | Path,
+    folder: str | Path,
+    *,
+    store: str = "faiss",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Library:
+    """Make a library of what ``Library.export`` wrote, and open it.
+
+    Args:
+        export: the export's folder.
+        folder: the new library's folder, which must not exist, or be empty.
+        store: where it keeps its vectors.
+        progress: told what is being imported, how much of it is done, and how much there is.
+
+    Raises:
+        UsageError: something is at the folder, or the export is none, damaged, or contradicts itself.
+        DependencyMissing: it is in Parquet and the extra ``parquet`` is not installed.
+    """
+    from searchkit.indexer.moving import import_library
+
+    made = import_library(Path(export).expanduser(), Path(folder), store=store, report=progress)
+    return open_library(made.library, create=False)
 
 
 def _join(
@@ -145,6 +174,60 @@ class Library(LibraryReader):
         from searchkit.indexer import verify
 
         return verify(self, repair=repair)
+
+    def copy(
+        self,
+        folder: str | Path,
+        *,
+        store: str = "faiss",
+        catalog: str = "",
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> CopyReport:
+        """Copy the library to another folder and store, ids and all, without embedding anything again.
+
+        Called again after a kill, it goes on; see ``searchkit.indexer.moving.copy_library``.
+
+        Args:
+            folder: the copy's folder, which must not exist, or be empty.
+            store: where the copy keeps its vectors.
+            catalog: where it keeps its catalog: "" for a file in its folder, or ``postgresql://...``, empty.
+            progress: told what is being copied, how much is done, and how much there is.
+
+        Raises:
+            UsageError: something is at the folder, or the store keeps nothing.
+            LibraryLocked: another process is writing to this library.
+        """
+        from searchkit.indexer.moving import copy_library
+
+        return copy_library(self, Path(folder), store=store, catalog=catalog, report=progress)
+
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        kind: str = "parquet",
+        to: str | Modality | Sequence[str | Modality] | None = None,
+        where: Filter | str | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> ExportReport:
+        """Write vectors, ids, paths and spans as files that other programs read, and ``import_library``.
+
+        Args:
+            folder: a folder that does not exist yet, or is empty.
+            kind: "parquet" (one file for each collection) or "npy" (vectors for numpy, rows as JSON lines).
+            to: modalities to export; None for all.
+            where: the only files to export.
+            progress: told what is being exported, how much of it is done, and how much there is.
+
+        Raises:
+            UsageError: something is at the folder, or there is no such format.
+            DependencyMissing: the extra ``parquet`` is not installed.
+        """
+        from searchkit.indexer.moving import export_library
+
+        chosen = parse_filter(where) if isinstance(where, str) else where
+        modalities = parse_modalities(to)
+        return export_library(self, Path(folder), kind=kind, to=modalities, where=chosen, report=progress)
 
     def status(self) -> LibraryStatus:
         """What the library holds; loads no model."""

@@ -23,7 +23,7 @@ from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, embed_query, p
 from searchkit.query.embed import Load
 from searchkit.query.explain import Explanation
 from searchkit.searching import Searcher, SearchOptions
-from searchkit.stores import open_collection
+from searchkit.stores import open_collection, resolve_store
 from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
 
 __all__ = ["LibraryReader"]
@@ -275,8 +275,8 @@ class LibraryReader:
     def open_store(self, collection: CollectionRef, dim: int, *, read_only: bool) -> VectorStore:
         """Open a collection's store; the caller closes it."""
         spec = self.settings.store
-        own_folder = spec.partition(":")[0] in ("faiss", "exact")
-        name = collection.name if own_folder else f"{self.settings.library_id}.{collection.name}"
+        beside = resolve_store(spec).beside_catalog
+        name = collection.name if beside else f"{self.settings.library_id}.{collection.name}"
         root = self.folder / VECTORS_FOLDER
         return open_collection(spec, root=root, name=name, dim=dim, read_only=read_only)
 

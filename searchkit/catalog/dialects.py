@@ -8,7 +8,15 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["clock_s", "insert_if_absent", "is_shared", "lock_until_commit"]
+__all__ = [
+    "clock_s",
+    "freeze",
+    "insert_if_absent",
+    "is_shared",
+    "last_given_id",
+    "lock_until_commit",
+    "set_last_given_id",
+]
 
 
 def is_shared(connection: Connection) -> bool:
@@ -33,3 +41,30 @@ def lock_until_commit(connection: Connection, number: int) -> None:
     """Wait for a lock and hold it to the transaction's end; SQLite has one writer anyway."""
     if is_shared(connection):
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+
+def freeze(connection: Connection) -> None:
+    """Have all reads of a transaction that has not begun to read see one state; SQLite's do anyway."""
+    if is_shared(connection):
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
+def last_given_id(connection: Connection, table: str) -> int:
+    """The highest id that the database has ever given to a row of a table; 0 before the first."""
+    if not is_shared(connection):
+        query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+        return int(connection.scalar(query, {"name": table}) or 0)
+    sequence = connection.scalar(text("SELECT pg_get_serial_sequence(:name, 'id')"), {"name": table})
+    row = connection.execute(text(f"SELECT last_value, is_called FROM {sequence}")).one()
+    return int(row.last_value) if row.is_called else 0
+
+
+def set_last_given_id(connection: Connection, table: str, number: int) -> None:
+    """Have the database give only higher ids to new rows of a table."""
+    if is_shared(connection):
+        move = text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :next, false)")
+        connection.execute(move, {"name": table, "next": number + 1})
+        return
+    connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": table})
+    row = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :number)")
+    connection.execute(row, {"name": table, "number": number})

@@ -81,9 +81,9 @@ def find_names(
     """
     if is_shared(connection):
         document = (
-            func.setweight(_vector(AssetWords.name), "A")
-            .op("||")(func.setweight(_vector(AssetWords.title), "A"))
-            .op("||")(func.setweight(_vector(AssetWords.folder), "C"))
+            _weighted(AssetWords.name, "A")
+            .op("||")(_weighted(AssetWords.title, "A"))
+            .op("||")(_weighted(AssetWords.folder, "C"))
         )
         score, matches = _postgresql(document, text)
         statement = select(AssetWords.asset_id, score).join(Asset, Asset.id == AssetWords.asset_id)
@@ -192,6 +192,11 @@ def assets_named(connection: Connection, name: str, *, limit: int = 100) -> list
 def _asked(text: str) -> list[str]:
     words = split_words(text)
     return [word for word in words if word.casefold() not in _STOP] or words
+
+
+def _weighted(column: Any, weight: str) -> ColumnElement[Any]:
+    # spelled out: a bound value would be text, and a weight is one character
+    return func.setweight(_vector(column), literal_column(f"'{weight}'"))
 
 
 def _vector(column: object) -> ColumnElement[object]:

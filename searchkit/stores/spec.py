@@ -38,6 +38,7 @@ class StoreInfo:
             ``(rest, root, name)`` (and dim, read_only), rest being the spec after its scheme.
         summary: one line for people.
         takes_place: whether something must follow the scheme.
+        keeps: whether vectors are there again when it is opened anew.
         package: what has to be installed, "" for nothing.
         extra: the optional dependency that installs it.
     """
@@ -46,8 +47,14 @@ class StoreInfo:
     module: str
     summary: str
     takes_place: bool = False
+    keeps: bool = True
     package: str = ""
     extra: str = ""
+
+    @property
+    def beside_catalog(self) -> bool:
+        """Whether collections lie in the library's own folder."""
+        return not self.takes_place
 
 
 STORES: Mapping[str, StoreInfo] = MappingProxyType(
@@ -56,9 +63,18 @@ STORES: Mapping[str, StoreInfo] = MappingProxyType(
         for info in (
             StoreInfo("faiss", "searchkit.stores.faiss.opening", "files beside the catalog (the default)"),
             StoreInfo("faiss+gpu", "searchkit.stores.faiss.opening", "the same files, rows also on a GPU"),
-            StoreInfo("exact", "searchkit.stores.exact", "in memory, every row scored; for tests"),
+            StoreInfo(
+                "exact", "searchkit.stores.exact", "in memory, every row scored; for tests", keeps=False
+            ),
             *(
-                StoreInfo(scheme, "searchkit.stores.qdrant.opening", summary, True, "qdrant-client", "qdrant")
+                StoreInfo(
+                    scheme,
+                    "searchkit.stores.qdrant.opening",
+                    summary,
+                    takes_place=True,
+                    package="qdrant-client",
+                    extra="qdrant",
+                )
                 for scheme, summary in (
                     ("qdrant+local", "Qdrant's Python files in a folder; for tests"),
                     ("qdrant", "a Qdrant server"),

@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ from searchkit.encoders import mini  # noqa: F401 - imported once, not in every 
 from searchkit.stores.faiss.store import FaissStore
 
 
-def count_steps(kill_at: int) -> None:
-    """From now on, SIGKILL this process when a durable step would be its number ``kill_at``."""
+def count_steps(kill_at: int) -> Callable[[str], None]:
+    """From now on, SIGKILL this process when a durable step would be its number ``kill_at``.
+
+    Returns a function that counts one more step, for steps that are not known here.
+    """
     steps: list[str] = []
 
     def step(name: str) -> None:
@@ -48,6 +51,7 @@ def count_steps(kill_at: int) -> None:
             return _method(self, *args)
 
         setattr(FaissStore, name, stepping)
+    return step
 
 
 def main(place: Path, folder: Path, prepared: Path | None) -> int:
