@@ -112,11 +112,12 @@ def summary(report: IndexReport, *, dry_run: bool = False) -> None:
         moved = "" if file.old_path is None else f" (from {shown_path(Path(file.old_path))})"
         line(f"{file.action:<8} {shown_path(Path(file.path))}{moved}")
     for failure in report.errors:
-        note(f"  not indexed: {failure.path}: {failure.reason}")
+        note(f"  not indexed: {shown_path(Path(failure.path))}: {failure.reason}")
     counts = (
         ", ".join(f"{count} {name}" for name, count in report.counts().items() if count) or "nothing to do"
     )
-    line(f"{'would be: ' if dry_run else ''}{counts} ({report.seconds:.1f} s) in {report.library}")
+    done = f"{counts} ({report.seconds:.1f} s) in {shown_path(Path(report.library))}"
+    line(f"would be: {done}" if dry_run else done)
     if report.interrupted:
         left = f"{report.remaining} files remain" if report.remaining else "not all folders were looked at"
         note(f"interrupted, {left}; what is listed above stays; run the same command again to go on")
