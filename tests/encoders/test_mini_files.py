@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,3 +127,12 @@ def test_other_weights_are_another_space(copy: Path) -> None:
     found = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(found | {"revision": "0" * 16}))
     assert load(copy).space.fingerprint != load().space.fingerprint
+
+
+def test_the_model_runs_without_leaving_anything_in_the_home_folder(tmp_path: Path) -> None:
+    program = "from searchkit.encoders.mini import load; from searchkit.types import TextSample; "
+    program += "load().encode([TextSample('a dog')])"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    environment |= {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,8 @@ class Tower:
             return self._session
 
     def _load(self) -> onnxruntime.InferenceSession:
+        # Official builds of ONNX Runtime keep a device id in the user's cache and report to their maker.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         # Imported here: it costs 0.1 s, and `import searchkit` must not pay for it.
         import onnxruntime
 
