@@ -43,12 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--queries", type=int, default=200, help="queries of each kind")
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("--folder", type=Path, help="where to work; kept, and what is there is used again")
+    parser.add_argument("--build-only", action="store_true", help="with --folder: measure another time")
     parser.add_argument("--json", type=Path, help="write a list of objects, one for each engine and size")
     parser.add_argument("--plots", type=Path, help="folder for PNG plots (needs matplotlib)")
     options = parser.parse_args(arguments)
     results = []
     for rows in sorted(int(size) for size in options.rows.split(",")):
-        results += measure(rows, options)
+        place = Path(options.folder or tempfile.mkdtemp()) / f"{rows}x{options.dim}"
+        if options.build_only:
+            build(place, rows, options)
+            continue
+        results += measure(place, rows, options)
+        if not options.folder:
+            shutil.rmtree(place.parent)
+    if options.build_only:
+        return
     print(table(results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
@@ -58,13 +67,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         draw(results, options.plots)
 
 
-def measure(count: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All engines at one size."""
-    folder = Path(options.folder or tempfile.mkdtemp()) / f"{count}x{options.dim}"
+def build(folder: Path, count: int, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Make what the engines search, where it is not there yet; seconds each took."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rows.f32"
     if not path.exists():
-        write_rows(path, count, options.dim)
+        partial = path.with_suffix(".tmp")
+        write_rows(partial, count, options.dim)
+        partial.rename(path)
+    took = {}
+    for name in options.engines.split(","):
+        worker = Worker(name, folder, options.dim)
+        took[name] = worker.ask("build", path, count)
+        worker.close()
+    return took
+
+
+def measure(folder: Path, count: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All engines at one size."""
+    built = build(folder, count, options)
+    path = folder / "rows.f32"
     rows = np.memmap(path, np.float32, "r", shape=(count, options.dim))
     own, other = make_queries(options.queries, options.dim)
     queries = np.concatenate([own, other])
@@ -72,7 +94,7 @@ def measure(count: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     workers = {name: Worker(name, folder, options.dim) for name in options.engines.split(",")}
     results = {name: {"engine": name, "rows": count, "dim": options.dim} for name in workers}
     for name, worker in workers.items():
-        results[name] |= worker.ask("build", path, count)
+        results[name] |= built[name]
         results[name] |= worker.ask("open", one_thread=True)
     times: dict[str, list[tuple[float, ...]]] = {name: [] for name in workers}
     found: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in workers}
@@ -100,8 +122,6 @@ def measure(count: int, options: argparse.Namespace) -> list[dict[str, Any]]:
         worker.ask("open")
         results[name] |= worker.ask("batch", queries)
         worker.close()
-    if not options.folder:
-        shutil.rmtree(folder.parent)
     return list(results.values())
 
 
@@ -179,12 +199,15 @@ def serve(name: str, folder: Path, dim: int, pipe: Connection) -> None:
             return
         begin_s = time.perf_counter()
         if verb == "build":
-            built = folder / f"{name}.build_s"
+            built = folder / f"{name}.build.json"
             if not built.exists():
                 path, count = values
+                begin_cpu_s = time.process_time()
                 engine.build(np.memmap(path, np.float32, "r", shape=(count, dim)))
-                built.write_text(str(time.perf_counter() - begin_s))
-            pipe.send({"build_s": float(built.read_text())})
+                took_s = {"build_s": time.perf_counter() - begin_s}
+                took_s["build_cpu_s"] = time.process_time() - begin_cpu_s
+                built.write_text(json.dumps(took_s))
+            pipe.send(json.loads(built.read_text()))
         elif verb == "open":
             engine.open()
             pipe.send({"open_ms": 1e3 * (time.perf_counter() - begin_s)})
@@ -223,7 +246,7 @@ def anonymous_mb() -> float:
 def table(results: list[dict[str, Any]]) -> str:
     """The results for people."""
     names = ("engine", "rows", "recall_in", "recall_x", "p50_ms", "p99_ms", "p50_cpu_ms", "qps")
-    names += ("private_mb", "open_ms", "build_s", "add_1000_s")
+    names += ("private_mb", "open_ms", "build_s", "build_cpu_s", "add_1000_s")
     lines = ["  ".join(f"{name:>10}" for name in names)]
     for result in results:
         values = [result.get(name) for name in names]

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from searchkit.catalog.engine import begin_alone, begin_read, begin_write, check_schema, open_engine
+from searchkit.catalog.words import catch_up
 from searchkit.errors import CatalogCorrupt
 
 __all__ = ["CATALOG_FILE", "Catalog"]
@@ -51,7 +52,11 @@ class Catalog:
             path = folder / CATALOG_FILE
             engine = open_engine(path)
         try:
-            return cls(engine, backup=check_schema(engine, path))
+            catalog = cls(engine, backup=check_schema(engine, path))
+            if catalog.backup is not None:
+                with catalog.write() as connection:
+                    catch_up(connection)
+            return catalog
         except BaseException:
             engine.dispose()
             raise
