@@ -22,23 +22,23 @@ from searchkit.query.algebra import Operand, Segment
 from searchkit.query.embed import EmbeddedQuery
 from searchkit.types import Modality
 
-__all__ = ["MEASURED", "Evidence", "evidence_for", "match_probability"]
+__all__ = ["KNOTS", "MEASURED", "Evidence", "evidence_for", "match_probability"]
 
 _TEXT, _IMAGE, _AUDIO = Modality.TEXT, Modality.IMAGE, Modality.AUDIO
 
-_KNOTS = (-0.1, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8)
+KNOTS = (-0.1, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 MEASURED: Mapping[str, Mapping[tuple[Modality, Modality], tuple[float, ...]]] = {
     "mini": {
-        (_TEXT, _TEXT): (-3.15, -2.13, -1.0, 0.55, 4.51, 7.21, 9.53),
-        (_TEXT, _IMAGE): (-2.95, -2.25, -0.19, 1.4, 3.45, 5.17, 6.8),
-        (_TEXT, _AUDIO): (-2.28, -0.9, 0.34, 1.52, 2.69, 3.99, 5.29),
-        (_IMAGE, _TEXT): (-3.04, -2.03, -0.01, 1.28, 2.69, 4.24, 5.85),
-        (_IMAGE, _IMAGE): (-5.84, -3.87, -2.02, -0.94, -0.27, 0.28, 3.32),
-        (_IMAGE, _AUDIO): (-3.84, -1.13, 0.28, 1.52, 2.51, 3.32, 3.98),
-        (_AUDIO, _TEXT): (-2.14, -0.6, 0.53, 1.5, 3.21, 4.63, 6.03),
-        (_AUDIO, _IMAGE): (-2.11, -0.87, 0.03, 1.18, 3.36, 4.9, 6.32),
-        (_AUDIO, _AUDIO): (-1.71, -0.47, 0.36, 0.96, 0.96, 1.78, 3.66),
+        (_TEXT, _TEXT): (-6.23, -5.02, -3.56, -1.63, 2.45, 4.94, 6.69),
+        (_TEXT, _IMAGE): (-1.55, -0.5, 0.63, 1.65, 2.77, 2.79, 2.79),
+        (_TEXT, _AUDIO): (-1.63, -0.61, 0.41, 1.03, 2.03, 2.69, 3.0),
+        (_IMAGE, _TEXT): (-1.71, -0.67, 0.61, 1.83, 2.87, 2.87, 2.87),
+        (_IMAGE, _IMAGE): (-1.26, -1.18, -0.64, -0.07, 1.12, 2.34, 3.41),
+        (_IMAGE, _AUDIO): (-0.41, -0.25, 0.22, 0.79, 1.74, 1.74, 1.74),
+        (_AUDIO, _TEXT): (-0.12, -0.12, -0.03, 0.96, 2.45, 3.22, 3.72),
+        (_AUDIO, _IMAGE): (-0.51, -0.21, 0.34, 1.07, 1.7, 1.7, 1.7),
+        (_AUDIO, _AUDIO): (-0.69, -0.37, 0.15, 0.63, 1.26, 1.72, 2.44),
     }
 }
 """By encoder: what scores of -0.1, 0, 0.1, 0.2, 0.4, 0.6 and 0.8 say, for (query's, target's) modality."""
@@ -56,13 +56,13 @@ class Evidence:
 
     def of(self, score: float) -> float:
         """The weight of evidence of a score; above 0 it speaks for a match."""
-        left = min(max(bisect_right(_KNOTS, score) - 1, 0), len(_KNOTS) - 2)
+        left = min(max(bisect_right(KNOTS, score) - 1, 0), len(KNOTS) - 2)
         low, high = self.weights[left], self.weights[left + 1]
-        weight = low + (score - _KNOTS[left]) * (high - low) / (_KNOTS[left + 1] - _KNOTS[left])
+        weight = low + (score - KNOTS[left]) * (high - low) / (KNOTS[left + 1] - KNOTS[left])
         # Rounding must not let a lower score say more at a knot.
-        if score >= _KNOTS[left]:
+        if score >= KNOTS[left]:
             weight = max(weight, low)
-        return min(weight, high) if score <= _KNOTS[left + 1] else max(weight, high)
+        return min(weight, high) if score <= KNOTS[left + 1] else max(weight, high)
 
 
 def evidence_for(
@@ -87,7 +87,7 @@ def evidence_for(
         return None
     shares = np.asarray(embedded.shares, dtype=np.float64)
     shares = np.maximum(shares, 0.0) if (shares > 0).any() else np.abs(shares)
-    total = np.zeros(len(_KNOTS))
+    total = np.zeros(len(KNOTS))
     for term, share in zip(embedded.query.terms, shares, strict=True):
         sources = _sources(term.operand, modality_of)
         rows = [table[source, target] for source in sources if (source, target) in table]
