@@ -16,7 +16,7 @@ from searchkit.one_peace.checkpoint import Checkpoint, StoredTensor, read_checkp
 from searchkit.one_peace.config import ModelConfig
 from searchkit.one_peace.tokenizer import TextTokenizer, tokenizer_json
 
-__all__ = ["CheckpointWeights", "FolderWeights", "WeightSource"]
+__all__ = ["CheckpointWeights", "FolderWeights", "WeightSource", "read_tensor"]
 
 _TORCH_TYPES: Mapping[str, torch.dtype] = {
     "F32": torch.float32,
@@ -129,13 +129,28 @@ class CheckpointWeights:
         kind = _TORCH_TYPES[stored.item_type]
         path = self._checkpoint.path
         if stored.start % stored.item_bytes or stored.count == 0:
-            with path.open("rb") as file:
-                block = bytearray(b"".join(stored.blocks(file, 2**24)))
-            flat = torch.frombuffer(block, dtype=kind) if block else torch.empty(0, dtype=kind)
-            return flat.view(stored.shape)
+            return _read(path, stored)
         if self._file is None:
             size_bytes = path.stat().st_size
             self._file = torch.from_file(str(path), False, size_bytes, dtype=torch.uint8).untyped_storage()
         return torch.empty(0, dtype=kind).set_(
             self._file, stored.start // stored.item_bytes, stored.shape, stored.stride
         )
+
+
+def read_tensor(checkpoint: Checkpoint, key: str) -> Tensor:
+    """One tensor of a checkpoint, read into memory.
+
+    Raises:
+        CheckpointError: the file ends too early.
+        KeyError: there is no such tensor.
+    """
+    return _read(checkpoint.path, checkpoint.tensors[key])
+
+
+def _read(path: Path, stored: StoredTensor) -> Tensor:
+    kind = _TORCH_TYPES[stored.item_type]
+    with path.open("rb") as file:
+        block = bytearray(b"".join(stored.blocks(file, 2**24)))
+    flat = torch.frombuffer(block, dtype=kind) if block else torch.empty(0, dtype=kind)
+    return flat.view(stored.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,16 @@ INTERMEDIATE = 5e-5
 GRADIENT = 5e-6
 AUDIO_SIGNAL = 5e-6
 BFLOAT16_COSINE = 1e-3
+
+# The name of the check that a recorded tensor gets, by the file that holds it.
+_LABELS = {
+    "expected.npz": "{}",
+    "expected_bf16.npz": "{} bfloat16, 1 - cosine",
+    "expected_audio.npz": "{}",
+    "expected_images_float32.npz": "{}.float32",
+    "buffers_rp_bucket.npz": "buffer.{}",
+    "grads.npz": "gradient.{}",
+}
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,28 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
         return {}
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def uncompared(folder: Path, done: Iterable[Check]) -> Iterator[Check]:
+    """A failed check for every recorded tensor of a folder that no check was made of."""
+    names = {check.name for check in done}
+    ends = {name.rpartition(" ")[2] for name in names}
+    for path in sorted(folder.glob("*.npz")):
+        if path.name == "inputs.npz":
+            continue
+        if path.name not in _LABELS:
+            yield Check(path.name, float("inf"), 0.0, "no check knows this file")
+            continue
+        for key in load_npz(path):
+            label = _LABELS[path.name].format(key)
+            if label not in names | ends and not _is_input(key, names):
+                yield Check(label, float("inf"), 0.0, "recorded, but not compared")
+
+
+def _is_input(key: str, names: set[str]) -> bool:
+    """Whether a recorded tensor is what a recorded loss, which was compared, was computed from."""
+    stem, _, part = key.rpartition("_")
+    return part in ("logits", "target") and f"{stem}_loss" in names
 
 
 def failed(name: str, error: BaseException) -> Iterator[Check]:

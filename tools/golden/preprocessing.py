@@ -79,7 +79,7 @@ def check_sounds(folder: Path) -> Iterator[Check]:
     expected = load_npz(folder / "expected_audio.npz")
     clips = {path.name: prepare_waveform(open_sound(path)) for path in sorted(folder.glob("audio/*"))}
     for name, clip in clips.items():
-        yield compare(f"{name}.signal", clip, expected[name], AUDIO_SIGNAL)
+        yield compare(name, clip, expected[name], AUDIO_SIGNAL)
         _, mask = pad_waveforms([clip], CONVOLUTIONS)
         if f"{name}.padding_mask" in expected:
             yield compare(f"{name}.padding_mask", mask[0], expected[f"{name}.padding_mask"], 0)
