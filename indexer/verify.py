@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from searchkit.catalog import segments, spaces
+from searchkit.catalog.spaces import CollectionRef
 from searchkit.catalog.tables import SegmentState
-from searchkit.errors import StoreError
+from searchkit.errors import StoreCorrupt, StoreError
 from searchkit.indexer.sweep import sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
+from searchkit.stores import resolve_store
 
 __all__ = ["CollectionCheck", "VerifyReport", "verify"]
 
@@ -111,6 +113,8 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
         ]
     if repair:
         with Writer(library) as writer:
+            for ref, space in refs:
+                _empty_if_damaged(library, ref, space.dim)
             sweep(writer, stale_pending=not library.is_shared)
             report.unfinished = 0
             for ref, _ in refs:
@@ -141,6 +145,22 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
         finally:
             store.close()
     return report
+
+
+def _empty_if_damaged(library: Library, ref: CollectionRef, dim: int) -> None:
+    """Make anew what derives from the rows; delete a collection whose rows are damaged."""
+    if not resolve_store(library.settings.store).repairs:
+        return
+    try:
+        store: Any = library.open_store(ref, dim, read_only=False)
+        try:
+            if store.verify(repair=True).ok or store.verify().ok:
+                return
+        finally:
+            store.close()
+    except StoreCorrupt:
+        pass
+    library.delete_store(ref)
 
 
 def _repair(library: Library, writer: Writer, collection_id: int) -> int:

@@ -23,7 +23,7 @@ from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, embed_query, p
 from searchkit.query.embed import Load
 from searchkit.query.explain import Explanation
 from searchkit.searching import Searcher, SearchOptions
-from searchkit.stores import open_collection, resolve_store
+from searchkit.stores import delete_collection, open_collection, resolve_store
 from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
 
 __all__ = ["LibraryReader"]
@@ -274,11 +274,19 @@ class LibraryReader:
 
     def open_store(self, collection: CollectionRef, dim: int, *, read_only: bool) -> VectorStore:
         """Open a collection's store; the caller closes it."""
-        spec = self.settings.store
-        beside = resolve_store(spec).beside_catalog
+        root, name = self._place_of(collection)
+        return open_collection(self.settings.store, root=root, name=name, dim=dim, read_only=read_only)
+
+    def delete_store(self, collection: CollectionRef) -> None:
+        """Delete a collection's vectors; its segments stay in the catalog."""
+        self._refuse_read_only()
+        root, name = self._place_of(collection)
+        delete_collection(self.settings.store, root=root, name=name)
+
+    def _place_of(self, collection: CollectionRef) -> tuple[Path, str]:
+        beside = resolve_store(self.settings.store).beside_catalog
         name = collection.name if beside else f"{self.settings.library_id}.{collection.name}"
-        root = self.folder / VECTORS_FOLDER
-        return open_collection(spec, root=root, name=name, dim=dim, read_only=read_only)
+        return self.folder / VECTORS_FOLDER, name
 
     def close(self) -> None:
         """Close stores, encoder and catalog; calling it again does nothing."""

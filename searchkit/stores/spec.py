@@ -39,6 +39,7 @@ class StoreInfo:
         summary: one line for people.
         takes_place: whether something must follow the scheme.
         keeps: whether vectors are there again when it is opened anew.
+        repairs: whether its ``verify`` takes ``repair``, and tells damage that only new vectors mend.
         package: what has to be installed, "" for nothing.
         extra: the optional dependency that installs it.
     """
@@ -48,6 +49,7 @@ class StoreInfo:
     summary: str
     takes_place: bool = False
     keeps: bool = True
+    repairs: bool = False
     package: str = ""
     extra: str = ""
 
@@ -61,8 +63,13 @@ STORES: Mapping[str, StoreInfo] = MappingProxyType(
     {
         info.scheme: info
         for info in (
-            StoreInfo("faiss", "searchkit.stores.faiss.opening", "files beside the catalog (the default)"),
-            StoreInfo("faiss+gpu", "searchkit.stores.faiss.opening", "the same files, rows also on a GPU"),
+            *(
+                StoreInfo(scheme, "searchkit.stores.faiss.opening", summary, repairs=True)
+                for scheme, summary in (
+                    ("faiss", "files beside the catalog (the default)"),
+                    ("faiss+gpu", "the same files, rows also on a GPU"),
+                )
+            ),
             StoreInfo(
                 "exact", "searchkit.stores.exact", "in memory, every row scored; for tests", keeps=False
             ),

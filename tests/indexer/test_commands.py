@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import searchkit as sk
 from searchkit.cli.main import run
 from tests.media_files import write_folder, write_text
 
@@ -117,3 +118,24 @@ def test_ctrl_c_finishes_the_batch_and_says_what_remains(tmp_path: Path) -> None
     done = json.loads(report.stdout)
     assert done["new"] + done["same"] == 3000
     assert done["segments"] == done["new"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "log-"])
+def test_damaged_vectors_are_embedded_again_when_asked_to(tmp_path: Path, name: str) -> None:
+    folder = write_folder(tmp_path / "media")
+    with sk.open_library(tmp_path / "library") as library:
+        library.index(folder)
+        expected = [(result.path, result.score) for result in library.search("a dog", k=50)]
+    damaged = [path for path in (tmp_path / "library" / "vectors").rglob("*") if name in path.name]
+    assert damaged
+    for path in damaged:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+    with sk.open_library(tmp_path / "library") as library:
+        assert not library.verify().clean
+        repaired = library.verify(repair=True)
+        assert repaired.embed_again
+        library.index()
+        assert library.verify().clean
+        assert [(result.path, result.score) for result in library.search("a dog", k=50)] == expected

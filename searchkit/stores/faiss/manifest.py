@@ -12,6 +12,7 @@ from searchkit.durable import write_text
 from searchkit.errors import StoreCorrupt, StoreError
 
 __all__ = [
+    "DAMAGE_HINT",
     "FORMAT",
     "MANIFEST_NAME",
     "FileEntry",
@@ -23,6 +24,7 @@ __all__ = [
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
+DAMAGE_HINT = "searchkit verify --repair && searchkit index; or restore the library from a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,7 @@ def read_manifest(path: Path, text: str) -> Manifest:
             segments=tuple(_segment(entry) for entry in raw["segments"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreCorrupt(
-            f"{path} is damaged: {error}", hint="restore it from a backup, or index again"
-        ) from error
+        raise StoreCorrupt(f"{path} is damaged: {error}", hint=DAMAGE_HINT) from error
 
 
 def _segment(raw: dict[str, Any]) -> SegmentEntry:

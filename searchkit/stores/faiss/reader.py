@@ -7,7 +7,7 @@ from pathlib import Path
 
 from searchkit.errors import DimensionMismatch, StoreCorrupt
 from searchkit.stores.faiss.log import LOG_HEADER, read_records
-from searchkit.stores.faiss.manifest import MANIFEST_NAME, Manifest, SegmentEntry, read_manifest
+from searchkit.stores.faiss.manifest import DAMAGE_HINT, MANIFEST_NAME, Manifest, SegmentEntry, read_manifest
 from searchkit.stores.faiss.segment import Segment, read_mask
 from searchkit.stores.faiss.snapshot import Part, Snapshot, Tail
 
@@ -61,9 +61,7 @@ class CollectionReader:
                 # merged away between reading the manifest and opening the file: the next one knows better
                 if attempt + 1 == _TRIES or self._is_current():
                     self.close()
-                    raise StoreCorrupt(
-                        f"{error.filename} is missing", hint="restore it from a backup, or index again"
-                    ) from error
+                    raise StoreCorrupt(f"{error.filename} is missing", hint=DAMAGE_HINT) from error
             except BaseException:
                 # so that the next refresh looks again instead of trusting half a state
                 self.close()
@@ -112,7 +110,7 @@ class CollectionReader:
         if os.pread(self.log_fd, len(LOG_HEADER), 0) != LOG_HEADER:
             raise StoreCorrupt(
                 f"{self.log_path} is damaged: it does not begin as a log does",
-                hint="restore it from a backup, or index again",
+                hint=DAMAGE_HINT,
             )
         self._follow_log(Snapshot(parts, Snapshot.empty(self.dim).tail))
 

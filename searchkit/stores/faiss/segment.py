@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from searchkit.durable import replace_file
 from searchkit.errors import StoreCorrupt
-from searchkit.stores.faiss.manifest import FileEntry, SegmentEntry
+from searchkit.stores.faiss.manifest import DAMAGE_HINT, FileEntry, SegmentEntry
 from searchkit.types import FloatArray, IdArray
 
 __all__ = [
@@ -43,7 +43,6 @@ HALF_SCALE = np.float32(2.0**112)
 
 _CHUNK_ROWS = 1024
 _HALF_MASK = np.int32(-0x70002000)  # 0x8fffe000: what a float16 fills of a float32
-_HINT = "restore it from a backup, or index again"
 
 
 class Segment:
@@ -128,7 +127,7 @@ def read_mask(folder: Path, entry: FileEntry, count: int) -> BoolArray:
     check_size(folder, entry, (count + 7) // 8)
     content = (folder / entry.name).read_bytes()
     if zlib.crc32(content) != entry.crc32:
-        raise StoreCorrupt(f"{folder / entry.name} is damaged: the checksum does not match", hint=_HINT)
+        raise StoreCorrupt(f"{folder / entry.name} is damaged: the checksum does not match", hint=DAMAGE_HINT)
     bits = np.unpackbits(np.frombuffer(content, np.uint8), count=count, bitorder="little")
     return bits.astype(np.bool_)
 
@@ -142,7 +141,8 @@ def check_size(folder: Path, entry: FileEntry, expected_bytes: int) -> None:
     actual = (folder / entry.name).stat().st_size
     if not actual == entry.size_bytes == expected_bytes:
         raise StoreCorrupt(
-            f"{folder / entry.name} is damaged: it has {actual} bytes, expected {expected_bytes}", hint=_HINT
+            f"{folder / entry.name} is damaged: it has {actual} bytes, expected {expected_bytes}",
+            hint=DAMAGE_HINT,
         )
 
 
