@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import sys
 import threading
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from searchkit.cli.exits import Exit
+from searchkit.cli.interrupts import be_nice, stopper
 from searchkit.cli.logs import LogJsonOption, json_logs
 from searchkit.cli.options import (
     CatalogOption,
@@ -18,6 +20,8 @@ from searchkit.cli.options import (
     LibraryOption,
     ModelDirOption,
     ModelOption,
+    RayCoresOption,
+    RayOption,
     StoreOption,
 )
 from searchkit.cli.output import line, note, print_json, shown_path
@@ -26,7 +30,7 @@ from searchkit.cli.progress import open_progress
 if TYPE_CHECKING:
     from searchkit.indexer import IndexReport
 
-__all__ = ["be_nice", "index", "stopper", "summary"]
+__all__ = ["index", "summary"]
 
 
 def index(
@@ -57,6 +61,8 @@ def index(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be done.")] = False,
     nice: Annotated[int, typer.Option("--nice", help="Leave processor time to others: 1 to 19.")] = 0,
     catalog: CatalogOption = None,
+    ray: RayOption = None,
+    ray_cores: RayCoresOption = 0,
     log_json: LogJsonOption = None,
     json: JsonFlag = False,
 ) -> int:
@@ -64,6 +70,7 @@ def index(
 
     Example: searchkit index ~/Pictures ~/Music
     """
+    from searchkit.indexer import RayOptions
     from searchkit.library import open_library
 
     stop = threading.Event()
@@ -84,7 +91,9 @@ def index(
             note(f"the catalog was upgraded; the old one is {opened.catalog.backup}")
         previous = signal.signal(signal.SIGINT, stopper(stop))
         try:
-            with open_progress(quiet=json) as progress:
+            # Ray's own remarks have no place among what a program reads.
+            aside = redirect_stdout(sys.stderr) if ray else nullcontext()
+            with open_progress(quiet=json) as progress, aside:
                 report = opened.index(
                     *(paths or ()),
                     progress=progress,
@@ -93,6 +102,7 @@ def index(
                     dry_run=dry_run,
                     exclude=exclude or (),
                     stop=stop,
+                    ray=None if ray is None else RayOptions(ray, ray_cores),
                 )
         finally:
             signal.signal(signal.SIGINT, previous)
@@ -121,21 +131,3 @@ def summary(report: IndexReport, *, dry_run: bool = False) -> None:
     if report.interrupted:
         left = f"{report.remaining} files remain" if report.remaining else "not all folders were looked at"
         note(f"interrupted, {left}; what is listed above stays; run the same command again to go on")
-
-
-def be_nice(level: int) -> None:
-    """Lower this process's priority, and that of the processes it starts."""
-    if level and hasattr(os, "nice"):
-        os.nice(max(0, min(level, 19)))
-
-
-def stopper(stop: threading.Event) -> Any:
-    """What Ctrl-C does to a run: the first ends it after the batch in hand, the second at once."""
-
-    def on_interrupt(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        note("finishing the batch in hand; press Ctrl-C again to stop at once")
-
-    return on_interrupt

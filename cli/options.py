@@ -13,6 +13,8 @@ __all__ = [
     "LibraryOption",
     "ModelDirOption",
     "ModelOption",
+    "RayCoresOption",
+    "RayOption",
     "StoreOption",
     "ToOption",
     "WhereOption",
@@ -50,6 +52,18 @@ StoreOption: TypeAlias = Annotated[
         help="Where a new library keeps its vectors: faiss, qdrant://HOST:PORT, qdrant+local:FOLDER.",
         show_default=False,
     ),
+]
+RayOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="Decode and embed on a Ray cluster: auto, HOST:PORT, or local for one that is started here.",
+        show_default=False,
+    ),
+]
+RayCoresOption: TypeAlias = Annotated[
+    int,
+    typer.Option("--ray-cores", help="Cores for each model on the cluster (0: a GPU's share, else 4)."),
 ]
 ToOption: TypeAlias = Annotated[
     str | None,

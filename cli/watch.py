@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from searchkit.cli.index import be_nice, stopper
+from searchkit.cli.interrupts import be_nice, stopper
 from searchkit.cli.logs import LogJsonOption, json_logs
 from searchkit.cli.options import LibraryOption, ModelDirOption, ModelOption
 from searchkit.cli.output import line, note

@@ -3,6 +3,7 @@
 import logging
 
 from searchkit.indexer.progress import NO_PROGRESS, Progress
+from searchkit.indexer.ray_cluster import RayOptions
 from searchkit.indexer.report import FileFailure, IndexReport, PlannedFile
 from searchkit.indexer.run import index, remove
 from searchkit.indexer.verify import VerifyReport, verify
@@ -16,6 +17,7 @@ __all__ = [
     "IndexReport",
     "PlannedFile",
     "Progress",
+    "RayOptions",
     "VerifyReport",
     "index",
     "remove",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ class Claims:
         run_id: the run whose signs of life are noted.
         lease_s: for how long a sign of life lasts.
         at_once: how many jobs are taken together.
+        name: how the worker's name begins; None for this machine's.
+        limit: how many jobs are taken at most; None for all.
     """
 
     def __init__(
@@ -46,8 +49,10 @@ class Claims:
         run_id: int | None = None,
         lease_s: float = 120.0,
         at_once: int = 64,
+        name: str | None = None,
+        limit: int | None = None,
     ) -> None:
-        self.owner = f"{socket.gethostname()}:{secrets.token_hex(6)}"
+        self.owner = f"{name or socket.gethostname()}:{secrets.token_hex(6)}"
         self._catalog = catalog
         self._space_id = space_id
         self._stop = stop
@@ -56,17 +61,20 @@ class Claims:
         self._run_id = run_id
         self._lease_s = lease_s
         self._at_once = at_once
+        self._left = limit if limit is not None else sys.maxsize
         self._done = threading.Event()
         self._heart: threading.Thread | None = None
         self.failure: SearchkitError | None = None
 
     def __iter__(self) -> Iterator[ClaimedJob]:
-        while not self._stop.is_set():
+        while not self._stop.is_set() and self._left:
+            wanted = min(self._at_once, self._left)
             with self._catalog.write() as connection:
-                taken = jobs.claim_jobs(connection, self._space_id, self.owner, self._at_once, self._lease_s)
+                taken = jobs.claim_jobs(connection, self._space_id, self.owner, wanted, self._lease_s)
                 again = [job.known.id for job in taken if job.attempts > 1 and job.known is not None]
                 # What a worker that died has left of these files is in nobody's way any more.
                 segments.mark_assets_deleting(connection, again, self._space_id, only_pending=True)
+            self._left -= len(taken)
             for job in taken:
                 if self._stop.is_set():
                     return

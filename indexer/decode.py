@@ -1,4 +1,4 @@
-"""Decodes files in parallel and hands their samples on through a bounded queue; it knows no catalog."""
+"""Decodes files in parallel and hands their samples on through a bounded queue; it asks no catalog."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from searchkit import media
+from searchkit.catalog.jobs import ClaimedJob
+from searchkit.catalog.tables import EmbeddingState
 from searchkit.errors import DecodeError
 from searchkit.indexer.hashing import content_hash
 from searchkit.indexer.scan import Found
@@ -30,6 +32,7 @@ __all__ = [
     "Skipped",
     "Unchanged",
     "decode_files",
+    "to_job",
 ]
 
 _T = TypeVar("_T")
@@ -115,6 +118,17 @@ class Failed:
 
     job: Job
     reason: str
+
+
+def to_job(claimed: ClaimedJob, recipe: str) -> Job:
+    """What to do about a file of the catalog's queue, by the recipe in force."""
+    known = claimed.known
+    found = Found(claimed.path, claimed.size_bytes, claimed.mtime_ns)
+    if known is None:
+        return Job(found, claimed.id, is_new=True)
+    embedded = known.embedded_hash if known.recipe == recipe else None
+    never = known.state in (None, EmbeddingState.FAILED) and embedded is None
+    return Job(found, claimed.id, known.id, embedded, is_new=never)
 
 
 Event: TypeAlias = Opened | Piece | Finished | Unchanged | Skipped | Failed

@@ -67,6 +67,7 @@ class IndexReport:
         failed: files that could not be read, now or earlier with the same content.
         skipped: files that are not media.
         segments: vectors written.
+        uncounted: files that workers on other machines recorded and then died before they could say how.
         remaining: files that an interrupted run left for the next one.
         seconds: how long the run took.
         interrupted: the run was asked to stop; the rest is for the next run.
@@ -85,6 +86,7 @@ class IndexReport:
     failed: int = 0
     skipped: int = 0
     segments: int = 0
+    uncounted: int = 0
     remaining: int = 0
     seconds: float = 0.0
     interrupted: bool = False
@@ -96,7 +98,7 @@ class IndexReport:
 
     def counts(self) -> dict[str, int]:
         """The counts by name."""
-        names = ("new", "changed", "moved", "gone", "same", "failed", "skipped", "segments")
+        names = ("new", "changed", "moved", "gone", "same", "failed", "skipped", "segments", "uncounted")
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,25 +8,28 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from searchkit import media
 from searchkit.catalog import assets, jobs, runs, spaces, words
-from searchkit.catalog.jobs import ClaimedJob
-from searchkit.catalog.tables import EmbeddingState, RunState
+from searchkit.catalog.tables import RunState
 from searchkit.errors import SearchkitError, UsageError
 from searchkit.indexer.claims import Claims
-from searchkit.indexer.decode import Decoder, Job
+from searchkit.indexer.decode import Decoder, to_job
 from searchkit.indexer.pipeline import Pipeline
 from searchkit.indexer.planner import Plan, PlanOptions, Scope, plan_scopes
 from searchkit.indexer.progress import NO_PROGRESS, Progress
 from searchkit.indexer.record import Recorder
 from searchkit.indexer.report import FileFailure, IndexReport
 from searchkit.indexer.rules import make_rules, passed_over
-from searchkit.indexer.scan import Found, outermost
+from searchkit.indexer.scan import outermost
 from searchkit.indexer.source import absolute, exists, is_url
 from searchkit.indexer.sweep import forget, refresh_means, sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
+
+if TYPE_CHECKING:
+    from searchkit.indexer.ray_cluster import Cluster, RayOptions
 
 __all__ = ["index", "index_scopes", "open_decoder", "remove"]
 
@@ -46,6 +49,7 @@ def index(
     exclude: Sequence[str] = (),
     stop: threading.Event | None = None,
     decoder: Decoder | None = None,
+    ray: RayOptions | None = None,
 ) -> IndexReport:
     """Bring a library in line with files and folders.
 
@@ -62,12 +66,14 @@ def index(
         exclude: patterns of files to pass over, besides the library's own and ``.searchkitignore`` files.
         stop: set it to end the run after the batch in hand.
         decoder: what decodes, when the caller has one open; None opens what the settings say.
+        ray: the Ray cluster that decodes and embeds; None for this process.
 
     Raises:
         UsageError: a path does not exist, or there is nothing in it that could be indexed.
         LibraryLocked: another process is writing to the library.
         LibraryError: a folder that held indexed files is empty now, and ``allow_empty`` is not set.
         DiskFull: no space is left.
+        DependencyMissing: ``ray`` is given and the extra of that name is not installed.
     """
     scopes = _scopes(library, paths, (*library.settings.exclude, *exclude), allow_empty)
     report = index_scopes(
@@ -79,6 +85,7 @@ def index(
         exclude=exclude,
         stop=stop,
         decoder=decoder,
+        ray=ray,
     )
     if report.skipped and not dry_run and not any(report.counts()[name] for name in _SOMETHING):
         raise UsageError(
@@ -99,12 +106,20 @@ def index_scopes(
     exclude: Sequence[str] = (),
     stop: threading.Event | None = None,
     decoder: Decoder | None = None,
+    ray: RayOptions | None = None,
 ) -> IndexReport:
     """As ``index``, for scopes whose roots are known; a scope that does not exist any more is gone."""
     patterns = (*library.settings.exclude, *exclude)
     options = PlanOptions(library.decode_settings.fingerprint, retry_failed, patterns, dry_run)
     run = _Run(library, scopes, options, progress, stop or threading.Event(), decoder)
-    return run.rehearse() if dry_run else run.perform()
+    if dry_run:
+        return run.rehearse()
+    if ray is None:
+        return run.perform()
+    from searchkit.indexer.ray_cluster import connect
+
+    with connect(library, ray) as cluster:
+        return run.perform(cluster)
 
 
 _SOMETHING = ("new", "changed", "moved", "gone", "same", "failed")
@@ -126,6 +141,7 @@ class _Run:
         self._progress = progress
         self._stop = stop
         self._decoder = decoder
+        self._cluster: Cluster | None = None
         self._started = time.monotonic()
         self._report = IndexReport(library=library.folder, space=str(library.space))
 
@@ -143,8 +159,9 @@ class _Run:
         report.seconds = time.monotonic() - self._started
         return report
 
-    def perform(self) -> IndexReport:
+    def perform(self, cluster: Cluster | None = None) -> IndexReport:
         """Plan and work, with the library open for writing and the run noted in its history."""
+        self._cluster = cluster
         library, report = self._library, self._report
         with Writer(library) as writer:
             with library.catalog.write() as connection:
@@ -239,6 +256,10 @@ class _Run:
             waiting = jobs.count_jobs(connection, space_id)
         if not waiting or self._stop.is_set():
             return
+        if self._cluster is not None:
+            roots = [scope.path for scope in self._scopes]
+            self._cluster.embed(recorder, run_id, roots, self._report, self._progress, self._stop, wait=wait)
+            return
         self._progress.stage("decode", waiting)
         self._progress.stage("embed", waiting)
         claims = Claims(
@@ -253,7 +274,7 @@ class _Run:
         recorder.owner = claims.owner
         with claims, open_decoder(library, self._decoder) as decoder:
             pipeline = Pipeline(library, decoder, recorder, self._report, self._progress, self._stop)
-            pipeline.run(_job(claimed, self._options.recipe) for claimed in claims)
+            pipeline.run(to_job(claimed, self._options.recipe) for claimed in claims)
 
     def _end(self, run_id: int, state: RunState, error: str | None = None) -> None:
         report = self._report
@@ -289,16 +310,6 @@ def open_decoder(library: Library, given: Decoder | None = None) -> Iterator[Dec
             settings.jobs or None, timeout_s=settings.decode_timeout_s, max_memory_bytes=memory_bytes
         ) as pool:
             yield pool
-
-
-def _job(claimed: ClaimedJob, recipe: str) -> Job:
-    known = claimed.known
-    found = Found(claimed.path, claimed.size_bytes, claimed.mtime_ns)
-    if known is None:
-        return Job(found, claimed.id, is_new=True)
-    embedded = known.embedded_hash if known.recipe == recipe else None
-    never = known.state in (None, EmbeddingState.FAILED) and embedded is None
-    return Job(found, claimed.id, known.id, embedded, is_new=never)
 
 
 def remove(library: Library, paths: Sequence[str | Path]) -> int:

@@ -23,7 +23,7 @@ from searchkit.status import LibraryStatus, read_status
 from searchkit.types import Modality
 
 if TYPE_CHECKING:
-    from searchkit.indexer import IndexReport, Progress, VerifyReport
+    from searchkit.indexer import IndexReport, Progress, RayOptions, VerifyReport
     from searchkit.indexer.moving import CopyReport, ExportReport
 
 __all__ = ["Library", "import_library", "open_library"]
@@ -148,6 +148,7 @@ class Library(LibraryReader):
         dry_run: bool = False,
         exclude: Sequence[str] = (),
         stop: threading.Event | None = None,
+        ray: RayOptions | None = None,
     ) -> IndexReport:
         """Bring the library in line with files and folders; see ``searchkit.indexer.index``."""
         from searchkit.indexer import NO_PROGRESS, index
@@ -161,6 +162,7 @@ class Library(LibraryReader):
             dry_run=dry_run,
             exclude=exclude,
             stop=stop,
+            ray=ray,
         )
 
     def remove(self, *paths: str | Path) -> int:

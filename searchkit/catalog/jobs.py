@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from searchkit.catalog import assets, segments
 from searchkit.catalog.assets import KnownAsset, known_columns, known_from, under_column
@@ -28,6 +28,7 @@ __all__ = [
     "held_jobs",
     "new_jobs_of_size",
     "release_jobs",
+    "release_jobs_of",
     "renew_leases",
 ]
 
@@ -140,11 +141,20 @@ def renew_leases(connection: Connection, owner: str, lease_s: float) -> None:
 
 def release_jobs(connection: Connection, space_id: int, owner: str) -> None:
     """Give back what an owner has taken and not finished, without what is half recorded of it."""
-    taken = list(connection.scalars(select(Job.path).where(Job.owner == owner)))
+    _release(connection, space_id, Job.owner == owner)
+
+
+def release_jobs_of(connection: Connection, space_id: int, owners: str) -> None:
+    """As ``release_jobs``, for all owners whose name begins so."""
+    _release(connection, space_id, Job.owner.startswith(owners, autoescape=True))
+
+
+def _release(connection: Connection, space_id: int, whose: ColumnElement[bool]) -> None:
+    taken = list(connection.scalars(select(Job.path).where(whose)))
     halves = list(assets.ids_of(connection, taken).values())
     segments.mark_assets_deleting(connection, halves, space_id, only_pending=True)
     connection.execute(
-        update(Job).where(Job.owner == owner).values(owner=None, lease_until=0.0, attempts=Job.attempts - 1)
+        update(Job).where(whose).values(owner=None, lease_until=0.0, attempts=Job.attempts - 1)
     )
 
 
@@ -190,9 +200,13 @@ def clear_jobs(connection: Connection, space_id: int | None = None, scopes: Sequ
     connection.execute(statement)
 
 
-def count_jobs(connection: Connection, space_id: int, *, not_of: str | None = None) -> int:
-    """How many files wait or are being worked on; without those of one owner."""
+def count_jobs(
+    connection: Connection, space_id: int, *, not_of: str | None = None, free: bool = False
+) -> int:
+    """How many files wait or are being worked on; without those of one owner, or only those that are free."""
     statement = select(func.count()).select_from(Job).where(Job.space_id == space_id)
+    if free:
+        statement = statement.where(Job.lease_until < clock_s(connection))
     if not_of is not None:
         statement = statement.where(or_(Job.owner.is_(None), Job.owner != not_of))
     return connection.scalar(statement) or 0

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, insert, select, update
 from searchkit.catalog.tables import Run, RunState
 from searchkit.catalog.types import storable
 
-__all__ = ["RunRow", "end_run", "note_alive", "recent_runs", "start_run"]
+__all__ = ["RunRow", "ask_to_end", "end_run", "is_running", "note_alive", "recent_runs", "start_run"]
 
 _SILENT_S = 3600
 
@@ -83,6 +83,16 @@ def start_run(connection: Connection, space_id: int, roots: Sequence[str], *, al
 def note_alive(connection: Connection, run_id: int) -> None:
     """Note that a run's process is alive."""
     connection.execute(update(Run).where(Run.id == run_id).values(seen_at=datetime.now(UTC)))
+
+
+def ask_to_end(connection: Connection, run_id: int) -> None:
+    """Have a run's workers on other machines end after the batch in hand; they ask ``is_running``."""
+    connection.execute(update(Run).where(Run.id == run_id).values(state=RunState.INTERRUPTED.value))
+
+
+def is_running(connection: Connection, run_id: int) -> bool:
+    """Whether a run goes on."""
+    return connection.scalar(select(Run.state).where(Run.id == run_id)) == RunState.RUNNING.value
 
 
 def end_run(

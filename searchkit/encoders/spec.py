@@ -30,6 +30,7 @@ class EncoderInfo:
         summary: one line for people.
         extra: the optional dependency it needs, "" for none.
         built_in: its weights ship with searchkit.
+        uses_gpu: it runs on a GPU where there is one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class EncoderInfo:
     summary: str
     extra: str = ""
     built_in: bool = False
+    uses_gpu: bool = False
 
 
 ENCODERS: Mapping[str, EncoderInfo] = MappingProxyType(
@@ -63,6 +65,7 @@ ENCODERS: Mapping[str, EncoderInfo] = MappingProxyType(
                 licence="Apache-2.0",
                 summary="ONE-PEACE 4B (arXiv 2305.11172); needs a checkpoint: searchkit models pull",
                 extra="one-peace",
+                uses_gpu=True,
             ),
         )
     }

@@ -38,7 +38,7 @@ class MiniEncoder:
 
         Args:
             files: the model.
-            threads: how many cores a branch uses; None for all.
+            threads: how many cores a branch uses; None for ``OMP_NUM_THREADS``, else for all.
         """
         self._files = files
         self._text = TextBranch(files, threads)
@@ -118,7 +118,7 @@ def load(model_dir: Path | None = None, *, threads: int | None = None) -> MiniEn
 
     Args:
         model_dir: a folder with another build of it; None for the one that ships with searchkit.
-        threads: how many cores a branch uses; None for all.
+        threads: how many cores a branch uses; None for ``OMP_NUM_THREADS``, else for all.
 
     Raises:
         ModelNotFound: a file is missing.

@@ -60,8 +60,10 @@ class Tower:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
+        # onnxruntime itself does not look at the variable by which clusters give a process its cores.
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        if self._threads is not None or given.isdigit():
+            options.intra_op_num_threads = int(given) if self._threads is None else self._threads
         # Threads that spin between two small models take the cores that decoding needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         content = self._files.content(self._name)

@@ -1,0 +1,124 @@
+"""Embedding on a Ray cluster of two nodes, of which one dies; and what is said when something is missing."""
+
+# ruff: noqa: F811 - pytest hands fixtures in by name
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import searchkit as sk
+from searchkit.errors import DependencyMissing, LibraryError, UsageError
+from searchkit.indexer import RayOptions
+from tests.media_files import write_picture, write_text
+from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
+from tests.stores.qdrant_server import QdrantServer
+
+pytestmark = pytest.mark.xdist_group("postgres")
+
+FILES = 120
+NODES = Path(__file__).with_name("ray_nodes.py")
+
+
+@pytest.fixture
+def qdrant() -> Iterator[str]:
+    server = QdrantServer()
+    yield f"qdrant://127.0.0.1:{server.port}"
+    server.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(FILES):
+        write_text(tmp_path / "media" / f"{number % 7}" / f"{number}.txt", f"Note {number} about a harbour.")
+    write_picture(tmp_path / "media" / "picture.png", 1)
+    (tmp_path / "media" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
+    return tmp_path / "media"
+
+
+def test_a_node_that_dies_half_way_costs_no_file(
+    tmp_path: Path, folder: Path, postgres_url: str, qdrant: str
+) -> None:
+    command = [sys.executable, NODES, tmp_path / "library", folder, postgres_url, qdrant, 1]
+    mark = secrets.token_hex(8)
+    answer = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=os.environ | {"SEARCHKIT_TEST_MARK": mark},
+    )
+    assert answer.returncode == 0, answer.stderr[-4000:]
+    report = json.loads(answer.stdout.splitlines()[-1])
+    assert 0 < report["killed_after"] < FILES
+    assert report["failed"] == 1
+    assert report["new"] + report["uncounted"] == FILES + 1
+    with sk.open_library(tmp_path / "library") as library:
+        assert library.verify().clean
+        results = library.search("a harbour", to="text", k=10 * FILES, spans=True)
+        assert Counter(result.path.name for result in results).most_common(1)[0][1] == 1
+        assert len(results) == FILES
+        assert [Path(error.path).name for error in library.errors()] == ["broken.jpg"]
+        again = library.index(folder)
+        assert (again.same, again.new, again.segments) == (FILES + 1, 0, 0)
+    while processes_marked(mark):  # nothing stays behind; the test's time limit ends a wait in vain
+        time.sleep(0.1)
+
+
+def processes_marked(mark: str) -> list[str]:
+    """Processes with a mark in their environment, where the system shows that."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            found += [file.parent.name] if mark.encode() in file.read_bytes() else []
+        except OSError:
+            continue
+    return found
+
+
+def test_a_library_in_files_is_refused_and_the_way_out_is_named(tmp_path: Path, folder: Path) -> None:
+    with sk.open_library(tmp_path / "library") as library:
+        with pytest.raises(UsageError, match="PostgreSQL") as caught:
+            library.index(folder, ray=RayOptions("auto"))
+        assert "--catalog postgresql://" in caught.value.hint
+        assert "--store qdrant://" in caught.value.hint
+
+
+def test_vectors_in_files_are_refused_too(tmp_path: Path, folder: Path, postgres_url: str) -> None:
+    with (
+        sk.open_library(tmp_path / "library", catalog=postgres_url) as library,
+        pytest.raises(UsageError, match="keeps its vectors in files"),
+    ):
+        library.index(folder, ray=RayOptions("auto"))
+
+
+def test_a_missing_ray_is_named_before_any_file_is_looked_at(
+    tmp_path: Path, folder: Path, postgres_url: str, qdrant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with sk.open_library(tmp_path / "library", catalog=postgres_url, store=qdrant) as library:
+        with pytest.raises(DependencyMissing) as caught:
+            library.index(folder, ray=RayOptions("auto"))
+        assert caught.value.hint == "pip install 'searchkit[ray]'"
+        assert library.status().last_run is None
+
+
+def test_a_cluster_that_is_not_there_is_named(
+    tmp_path: Path, folder: Path, postgres_url: str, qdrant: str
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with sk.open_library(tmp_path / "library", catalog=postgres_url, store=qdrant) as library:
+        with pytest.raises(LibraryError, match=address) as caught:
+            library.index(folder, ray=RayOptions(address))
+        assert "ray start --head" in caught.value.hint
