@@ -41,9 +41,9 @@ Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]
 MODALITIES = ("text", "image", "audio")
 SMOOTHING = 0.02
-DOUBT = (
-    0.5  # A match and a mismatch at each knot that count so much keep the weights from growing without data.
-)
+RISE = 0.5
+# A match and a mismatch at each knot that count so much keep the weights from growing without data.
+DOUBT = 0.5
 FIRST = 10
 EDGES = (0.0, 0.05, 0.15, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 
@@ -127,7 +127,9 @@ def weights_of(scores: Floats, matches: npt.NDArray[np.bool_], counts: Floats) -
         weights -= step
         if np.abs(step).max() < 1e-6:
             break
-    return tuple(round(float(w), 2) for w in np.maximum.accumulate(weights))
+    # A higher score must say more, if little, or equals would not be ranked by it.
+    rising = RISE * knots
+    return tuple(round(float(w), 2) for w in np.maximum.accumulate(weights - rising) + rising)
 
 
 def fit(found: Embedded) -> dict[Pair, tuple[float, ...]]:

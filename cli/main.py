@@ -107,6 +107,13 @@ def _usage_message(error: Exception) -> str | None:
     return str(describe()) if callable(describe) else None
 
 
+def _nobody_reads() -> int:
+    """The reader of a pipe, such as ``head``, has seen enough."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.OK
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see ``searchkit.cli.exits``."""
     try:
@@ -120,9 +127,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error_line("interrupted", "what was recorded stays; run the command again to go on")
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
+        return _nobody_reads()
+    except SystemExit as stop:
+        # Click ends with code 1 when the reader is gone, which here would say that nothing was found.
+        if isinstance(stop.__context__, BrokenPipeError):
+            return _nobody_reads()
+        raise
     except Exception as error:
         if (message := _usage_message(error)) is not None:
             command = getattr(getattr(error, "ctx", None), "command_path", "searchkit")

@@ -16,7 +16,7 @@ from searchkit.catalog.segments import SegmentRow
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.catalog.tables import Asset
 from searchkit.query.calibrate import Background
-from searchkit.query.evidence import Evidence, match_probability
+from searchkit.query.evidence import Evidence, match_log_odds, match_probability
 from searchkit.query.filters import Filter
 from searchkit.types import FloatArray, Hit, IdArray, Span, VectorStore
 
@@ -156,8 +156,8 @@ def _judge(
     for hit, row in found:
         strength, match, z = None, None, background.z(hit.score) if background else None
         if searchable.evidence is not None:
-            strength = searchable.evidence.of(hit.score)
-            match = match_probability(strength, size)
+            weight = searchable.evidence.of(hit.score)
+            strength, match = match_log_odds(weight, size), match_probability(weight, size)
         elif background is not None:
             strength, match = background.surprise(hit.score), background.probability(hit.score)
         judged.append(Candidate(row, _span(row), hit.score, strength, match, z))

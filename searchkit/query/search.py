@@ -64,8 +64,8 @@ def find_candidates(
 ) -> list[Candidate]:
     """The best assets (or spans) for a query vector, best first.
 
-    Raw cosines of different modalities lie on different scales. So collections interleave by how much each
-    score speaks for a match, where the encoder was measured (``searchkit.query.evidence``), else by how
+    Raw cosines of different modalities lie on different scales. So collections interleave by how likely a
+    match each score is, where the encoder was measured (``searchkit.query.evidence``), else by how
     surprising it is among the collection's own rows (``searchkit.query.calibrate``). Where a collection is
     too small to be judged so, all interleave by reciprocal rank (Cormack et al., SIGIR 2009).
 
@@ -171,7 +171,7 @@ def _diverse(ranked: Sequence[Candidate], searched: Sequence[Searchable], k: int
 
 def _by_strength(found: Sequence[Candidate]) -> list[Candidate]:
     scored = [replace(entry, rank_score=entry.strength or 0.0) for entry in found]
-    return sorted(scored, key=lambda entry: (-entry.rank_score, entry.row.segment_id))
+    return sorted(scored, key=lambda entry: (-entry.rank_score, -entry.score, entry.row.segment_id))
 
 
 def _by_rank(found: Sequence[Candidate]) -> list[Candidate]:

@@ -35,6 +35,13 @@ def test_a_higher_score_never_says_less(scores, pair):
     assert np.isfinite(values).all()
 
 
+def test_a_clearly_higher_score_says_more():
+    for pair in MEASURED["mini"]:
+        found = weights(*pair)
+        values = [found.of(score / 10) for score in range(-3, 11)]
+        assert all(low < high for low, high in itertools.pairwise(values))
+
+
 def test_every_pair_of_modalities_was_measured():
     for pairs in MEASURED.values():
         assert set(pairs) == set(itertools.product((TEXT, IMAGE, AUDIO), repeat=2))
@@ -63,7 +70,8 @@ def test_an_encoder_that_was_not_measured_says_nothing():
 
 
 def test_more_is_asked_of_a_score_in_a_larger_library():
-    assert match_probability(2.0, 10) > match_probability(2.0, 1000) > match_probability(2.0, 10**6)
-    assert match_probability(0.0, 4) == pytest.approx(0.5)
+    assert match_probability(2.0, 30) > match_probability(2.0, 1000) > match_probability(2.0, 10**6)
+    assert match_probability(0.0, 100) == pytest.approx(0.05)
+    assert match_probability(0.0, 2) == match_probability(0.0, 25) == pytest.approx(0.1)
     assert match_probability(-1e6, 10) == 0
     assert match_probability(1e6, 10) == 1
