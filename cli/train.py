@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import typer
 
+from searchkit.cli import train_finetune
+
 __all__ = ["app"]
 
 app = typer.Typer(
     name="train", help="Train models: pretrain one, fit one to your own pairs.", no_args_is_help=True
 )
+
+
+app.command("finetune")(train_finetune.finetune)
 
 
 @app.callback()

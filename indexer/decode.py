@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
@@ -19,7 +19,7 @@ from searchkit.errors import DecodeError
 from searchkit.indexer.hashing import content_hash
 from searchkit.indexer.scan import Found
 from searchkit.indexer.source import local_file, stat_source
-from searchkit.types import AudioSample, ImageSample, Sample
+from searchkit.types import ArraySample, AudioSample, ImageSample, Sample
 
 __all__ = [
     "Decoder",
@@ -41,7 +41,7 @@ _T = TypeVar("_T")
 class Decoder(Protocol):
     """What turns files into samples: ``searchkit.media`` itself, or a pool of processes that run it."""
 
-    def sniff(self, path: Path | str) -> media.MediaType | None:
+    def sniff(self, path: Path | str, *, plugs: Sequence[str] = ()) -> media.MediaType | None:
         """As ``searchkit.media.sniff``."""
         ...
 
@@ -261,8 +261,8 @@ def _decode(
     waited_s = 0.0
     try:
         with local_file(job.found.path) as path, contextlib.ExitStack() as stack:
-            media_type = decoder.sniff(path)
-            if media_type is None and not media.looks_like_media(path):
+            media_type = decoder.sniff(path, plugs=settings.plugs)
+            if media_type is None and not media.looks_like_media(path, settings.plugs):
                 put(Skipped(job))
                 return
             digest = content_hash(str(path))
@@ -295,4 +295,4 @@ def _size_bytes(sample: Sample) -> int:
         return sample.pixels.nbytes
     if isinstance(sample, AudioSample):
         return sample.waveform.nbytes
-    return 0
+    return sample.values.nbytes if isinstance(sample, ArraySample) else 0

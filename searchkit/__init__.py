@@ -23,17 +23,30 @@ from searchkit._version import __version__
 if TYPE_CHECKING:
     from searchkit.client import Client
     from searchkit.library import Library, import_library, open_library
-    from searchkit.query import Query, audio, image, parse, segment, text, video
+    from searchkit.modality import Plug, register_plug
+    from searchkit.query import Query, audio, image, parse, reading, segment, text, video
     from searchkit.status import LibraryStatus
-    from searchkit.types import AudioSample, ImageSample, Modality, Result, Results, Space, Span, TextSample
+    from searchkit.types import (
+        ArraySample,
+        AudioSample,
+        ImageSample,
+        Modality,
+        Result,
+        Results,
+        Space,
+        Span,
+        TextSample,
+    )
 
 __all__ = [
+    "ArraySample",
     "AudioSample",
     "Client",
     "ImageSample",
     "Library",
     "LibraryStatus",
     "Modality",
+    "Plug",
     "Query",
     "Result",
     "Results",
@@ -47,6 +60,8 @@ __all__ = [
     "import_library",
     "open_library",
     "parse",
+    "reading",
+    "register_plug",
     "segment",
     "text",
     "video",
@@ -56,8 +71,10 @@ _HOMES = {
     "searchkit.client": ("Client",),
     "searchkit.library": ("Library", "import_library", "open_library"),
     "searchkit.status": ("LibraryStatus",),
-    "searchkit.query": ("Query", "audio", "image", "parse", "segment", "text", "video"),
+    "searchkit.query": ("Query", "audio", "image", "parse", "reading", "segment", "text", "video"),
+    "searchkit.modality": ("Plug", "register_plug"),
     "searchkit.types": (
+        "ArraySample",
         "AudioSample",
         "ImageSample",
         "Modality",

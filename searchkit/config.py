@@ -33,7 +33,7 @@ class Settings:
 
     Attributes:
         library_id: tells libraries apart that keep their vectors on one server; made with the library.
-        model: name of the encoder (``searchkit models list``).
+        model: name of the encoder (``searchkit models list``), or the path of a model's folder.
         model_dir: where the encoder's files lie; None for the place where searchkit keeps them.
         store: where vectors live: ``faiss``, ``qdrant://host:port``, ``qdrant+local:FOLDER``.
         catalog: where the catalog is: "" for a file in the library's folder, or ``postgresql://...``.
@@ -177,13 +177,21 @@ def _apply(settings: Settings, values: Mapping[str, Any], source: str) -> Settin
                 hint=f"settings: {', '.join(sorted(kinds))}",
             )
         try:
-            if name == "decode":
+            if name == "model":
+                changes[name] = _model_spec(str(value))
+            elif name == "decode":
                 changes[name] = {**settings.decode, **{key: _number(text) for key, text in value.items()}}
             else:
                 changes[name] = _coerce(value, kinds[name])
         except (TypeError, ValueError) as error:
             raise UsageError(f"{source} sets {name} to {value!r}: {error}") from error
     return replace(settings, **changes)
+
+
+def _model_spec(value: str) -> str:
+    """A model's name as it is, a path to its folder made absolute."""
+    is_path = value.startswith((".", "~")) or os.sep in value or "/" in value
+    return str(Path(value).expanduser().absolute()) if is_path else value
 
 
 def _number(value: Any) -> float:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from searchkit.errors import DiskFull
+from searchkit.errors import DiskFull, UsageError
 
-__all__ = ["disk_full_guard", "fsync_folder", "replace_file", "write_bytes", "write_text"]
+__all__ = ["disk_full_guard", "fsync_folder", "replace_file", "whole_folder", "write_bytes", "write_text"]
 
 
 # The mask can only be read by setting it; done once, before there are threads that make files.
@@ -78,6 +79,37 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
             fsync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Fill a new folder whole or not at all; what an earlier, killed attempt left is removed.
+
+    Yields:
+        A folder beside it, which becomes ``folder`` when the block ends without an exception.
+
+    Raises:
+        UsageError: there is something at ``folder`` already.
+        DiskFull: the device is full.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty", hint="name a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for stale in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(stale, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
+    try:
+        with disk_full_guard(folder):
+            yield partial
+            partial.chmod(0o755)
+            fsync_folder(partial)
+            if folder.exists():
+                folder.rmdir()
+            partial.replace(folder)
+            fsync_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
         raise
 
 

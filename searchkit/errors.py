@@ -17,6 +17,7 @@
     │   ├── ModelNotFound          no such model, or its files are missing
     │   ├── ModelCorrupt           a model file is not what it should be
     │   ├── ModalityUnsupported    the model cannot embed that modality
+    │   ├── ModelWorse             a trained model finds less than the one it came from
     │   └── SpaceMismatch          vectors of two spaces would meet
     ├── CheckpointError            a checkpoint cannot be read or converted
     ├── DownloadError              a download failed or is not what it should be
@@ -57,6 +58,7 @@ __all__ = [
     "ModalityUnsupported",
     "ModelCorrupt",
     "ModelNotFound",
+    "ModelWorse",
     "QueryError",
     "QuerySyntaxError",
     "SearchkitError",
@@ -150,6 +152,10 @@ class ModelCorrupt(EncoderError):
 
 class ModalityUnsupported(EncoderError):
     """The model cannot embed that modality."""
+
+
+class ModelWorse(EncoderError):
+    """A trained model finds less, among what it was not trained on, than the model that it came from."""
 
 
 class SpaceMismatch(EncoderError):

@@ -19,7 +19,8 @@ def decode_settings_for(encoder: Encoder, settings: Settings) -> DecodeSettings:
     Raises:
         UsageError: a ``[decode]`` setting is unknown or out of range.
     """
-    values = {"audio_rate_hz": encoder.audio_rate_hz, **settings.decode}
+    plugs = tuple(sorted(modality for modality in encoder.modalities if modality.is_plugged))
+    values = {"audio_rate_hz": encoder.audio_rate_hz, **settings.decode, "plugs": plugs}
     try:
         return DecodeSettings(**values)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
@@ -27,15 +28,16 @@ def decode_settings_for(encoder: Encoder, settings: Settings) -> DecodeSettings:
 
 
 def load_samples(path: Path, modality: Modality, settings: DecodeSettings) -> Sequence[Sample]:
-    """All samples of a file that must be of a modality.
+    """All samples of a file that must be of a modality; a plug claims only what is asked for as its own.
 
     Raises:
         QueryError: it is of another one.
         DecodeError: it cannot be read.
     """
-    decoded = open_media(path, settings)
+    decoded = open_media(path, settings.only(modality))
     found = decoded.media_type.modality
     if found != modality:
-        instead = f'--text "$(cat {path})"' if found is Modality.TEXT else f"--{found.value} {path}"
+        flag = f"{found.value}:{path}" if found.is_plugged else f"--{found.value} {path}"
+        instead = f'--text "$(cat {path})"' if found is Modality.TEXT else flag
         raise QueryError(f"{path} holds {found.value}, not {modality.value}", hint=f"use {instead}")
     return list(decoded.samples)

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import io
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -32,8 +32,6 @@ below 0.5 it probably is none, so say so instead of pretending. Filters: `type:j
 _READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _SHOWN_PX = 768
 
-Kind = Literal["text", "image", "audio", "video"]
-
 
 def create_mcp_server(library: Library) -> MCPServer[Any]:
     """A server with the tools ``search``, ``look``, ``library_status``, ``unreadable_files``.
@@ -50,7 +48,9 @@ def create_mcp_server(library: Library) -> MCPServer[Any]:
     @server.tool(annotations=_READS, structured_output=False)
     def search(
         query: Annotated[str, Field(description="Words, or a sum of terms.")],
-        kinds: Annotated[list[Kind] | None, Field(description="What to find; all without it.")] = None,
+        kinds: Annotated[
+            list[str] | None, Field(description="What to find: text, image, audio, video; all without it.")
+        ] = None,
         where: Annotated[str | None, Field(description="Only these files, as a filter.")] = None,
         k: Annotated[int, Field(ge=1, le=50, description="How many results at most.")] = 10,
         every_span: Annotated[bool, Field(description="Every matching moment of long media.")] = False,

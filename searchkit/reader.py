@@ -259,6 +259,14 @@ class LibraryReader:
                 raise SpaceMismatch(f"vectors of {encoder.space} cannot meet those of {self.space}")
             self._encoder, self._query_load = encoder, load
 
+    def vector(self, segment_id: int) -> FloatArray:
+        """The stored unit vector (dim,) of a segment.
+
+        Raises:
+            QueryError: there is no such segment in the space that is searched.
+        """
+        return self._searcher.fetch(segment_id)
+
     def embed(self, samples: Sequence[Sample]) -> FloatArray:
         """Embed samples: (N, dim) unit rows."""
         return self.encoder.encode(samples)

@@ -213,11 +213,11 @@ class Searcher:
             QueryError: there is no such modality.
             SpaceMismatch: the library has no vectors of its encoder.
         """
-        modalities = parse_modalities(to)
+        modalities = None if to is None else parse_modalities(to)
         space_id = self._space_id()
         with self._library.catalog.read() as connection:
             refs = spaces.collections_of(connection, space_id)
-        return [self._searchable(ref) for ref in refs if ref.modality in modalities]
+        return [self._searchable(ref) for ref in refs if modalities is None or ref.modality in modalities]
 
     def fetch(self, segment_id: int) -> FloatArray:
         """The vector (dim,) of a segment.

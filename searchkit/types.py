@@ -1,4 +1,4 @@
-"""The values that travel between searchkit's parts; imports no sibling but the errors."""
+"""The values that travel between searchkit's parts; imports no sibling but modalities and errors."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from searchkit.modality import Modality
+
 __all__ = [
+    "ArraySample",
     "AudioSample",
     "Encoder",
     "FloatArray",
@@ -32,15 +34,6 @@ __all__ = [
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IdArray: TypeAlias = npt.NDArray[np.int64]
-
-
-class Modality(StrEnum):
-    """What an asset is to the person who searches; a video is images plus sound over time."""
-
-    TEXT = "text"
-    IMAGE = "image"
-    AUDIO = "audio"
-    VIDEO = "video"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -113,7 +106,25 @@ class AudioSample:
         return float(self.waveform.shape[0]) / self.rate_hz
 
 
-Sample: TypeAlias = TextSample | ImageSample | AudioSample
+@dataclass(frozen=True, slots=True, eq=False)
+class ArraySample:
+    """One thing of a plugged-in modality: ``values`` is a float32 array whose shape its plug decides."""
+
+    modality: Modality
+    values: FloatArray
+    span: Span | None = None
+
+    def __post_init__(self) -> None:
+        if not self.modality.is_plugged:
+            raise ValueError(f"{self.modality} has a sample class of its own")
+        shape, dtype = self.values.shape, self.values.dtype
+        if not shape or 0 in shape or dtype != np.float32:
+            raise ValueError(f"an array sample needs a float32 array with values, got {shape} {dtype}")
+        if not bool(np.isfinite(self.values).all()):
+            raise ValueError("an array sample needs finite values, got NaN or infinity")
+
+
+Sample: TypeAlias = TextSample | ImageSample | AudioSample | ArraySample
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +273,7 @@ class Encoder(Protocol):
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """What it can embed: a subset of TEXT, IMAGE and AUDIO."""
+        """What it can embed: some of TEXT, IMAGE and AUDIO, and modalities that plugs add."""
         ...
 
     @property

@@ -318,4 +318,4 @@ def count_by_modality(connection: Connection) -> dict[Modality, int]:
     rows = connection.execute(
         select(Asset.modality, func.count()).where(Asset.modality.is_not(None)).group_by(Asset.modality)
     )
-    return {Modality(str(modality)): count for modality, count in rows}
+    return {Modality.stored(str(modality)): count for modality, count in rows}

@@ -103,7 +103,7 @@ def details(connection: Connection, asset_ids: Sequence[int]) -> dict[int, Asset
             .where(Asset.id.in_(ids[start : start + CHUNK]))
         )
         for row in rows:
-            modality = None if row.modality is None else Modality(row.modality)
+            modality = None if row.modality is None else Modality.stored(row.modality)
             values = {**row._mapping, "modality": modality, "tags": tuple(tags.get(row.id, ()))}
             found[row.id] = AssetDetails(**values)
     return found
@@ -128,7 +128,9 @@ def segments_of(connection: Connection, asset_id: int, space_id: int) -> list[Sp
         )
         .order_by(Segment.start_s, Segment.ordinal)
     )
-    return [SpanRow(row.id, Modality(row.encoded_as), row.start_s, row.end_s, row.text) for row in rows]
+    return [
+        SpanRow(row.id, Modality.stored(row.encoded_as), row.start_s, row.end_s, row.text) for row in rows
+    ]
 
 
 def newest(

@@ -98,8 +98,8 @@ def collections_of(connection: Connection, space_id: int) -> list[CollectionRef]
         CollectionRef(
             id=row.id,
             name=row.name,
-            modality=Modality(row.modality),
-            encoded_as=Modality(row.encoded_as),
+            modality=Modality.stored(row.modality),
+            encoded_as=Modality.stored(row.encoded_as),
             mean=None if row.mean is None else np.frombuffer(row.mean, dtype="<f4").astype(np.float32),
             mean_rows=row.mean_rows,
         )

@@ -6,10 +6,9 @@ original gives in the same batch, where a short sound sees what it was padded wi
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +18,12 @@ import torch
 from searchkit.config import models_folder
 from searchkit.errors import EncoderError, ModalityUnsupported
 from searchkit.one_peace.branches import open_model_folder
-from searchkit.one_peace.config import frame_count, parse_conv_spec
 from searchkit.one_peace.hub import resolve_dtype
+from searchkit.one_peace.inputs import ModelInputs
 from searchkit.one_peace.lazy_model import LazyModel
-from searchkit.one_peace.pixels import MEAN, STD, normalise_pixels, resize_picture
-from searchkit.one_peace.tokenizer import TextTokenizer, pad_ids
-from searchkit.one_peace.waveforms import RATE_HZ, RESAMPLER, pad_waveforms, prepare_waveform, resample
+from searchkit.one_peace.waveforms import RATE_HZ
 from searchkit.one_peace.weights import FolderWeights
-from searchkit.types import AudioSample, FloatArray, ImageSample, Modality, Sample, Space, TextSample
+from searchkit.types import FloatArray, Modality, Sample, Space
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["OnePeaceEncoder", "load"]
 
 _BATCH_TOKENS = 2048
-_LONGEST_S = 20
-_PREPROCESSING = 1
 
 
 def load(
@@ -85,25 +80,12 @@ class OnePeaceEncoder:
         self.model = model
         self.exact = exact
         self.idle_s = idle_s
-        self.modalities = frozenset(Modality(name) for name in config.modalities if name in set(Modality))
-        audio = config.encoder.adapters.get("audio", {})
-        self._spec = parse_conv_spec(audio.get("feature_encoder_spec"))
-        self._tokenizer: TextTokenizer | None = None
+        self.modalities = frozenset(map(Modality.stored, config.modalities))
+        self.inputs = ModelInputs(config, model.source.tokenizer)
         self._used_at: dict[str, float] = {}
         self._lock = threading.Lock()
-        self.space = Space("one-peace", revision, self._preprocessing(), config.encoder.embed_dim)
-
-    def _preprocessing(self) -> str:
-        """Everything between a sample and its vector that is not in the weights."""
-        task = self.model.config.task
-        facts = (
-            _PREPROCESSING,
-            ("text", task.max_src_length),
-            ("image", task.patch_image_size, "pillow-bicubic", MEAN, STD),
-            ("audio", RATE_HZ, RESAMPLER, task.max_duration, "batch" if self.exact else "alone"),
-            ("dtype", str(self.model.dtype), self.model.int8),
-        )
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+        preprocessing = self.inputs.identity(("dtype", str(model.dtype), model.int8), batch=exact)
+        self.space = Space("one-peace", revision, preprocessing, config.encoder.embed_dim)
 
     def encode(self, samples: Sequence[Sample]) -> FloatArray:
         """Embed samples of any mix of modalities, in order: (N, dim) float32 unit rows.
@@ -115,20 +97,15 @@ class OnePeaceEncoder:
             EncoderError: a sample cannot be embedded.
         """
         rows = np.zeros((len(samples), self.space.dim), dtype=np.float32)
-        steps: tuple[tuple[type, Callable[..., None]], ...] = (
-            (TextSample, self._encode_texts),
-            (ImageSample, self._encode_images),
-            (AudioSample, self._encode_sounds),
-        )
+        places: dict[Modality, list[int]] = {}
+        for place, sample in enumerate(samples):
+            places.setdefault(sample.modality, []).append(place)
         with self._lock:
-            for kind, step in steps:
-                places = [place for place, sample in enumerate(samples) if isinstance(sample, kind)]
-                if places:
-                    name = samples[places[0]].modality
-                    if name not in self.modalities:
-                        raise ModalityUnsupported(f"{self.model.source.name} cannot embed {name.value}")
-                    step(places, samples, rows)
-                    self._note_use(name.value)
+            for modality, chosen in places.items():
+                if modality not in self.modalities:
+                    raise ModalityUnsupported(f"{self.model.source.name} cannot embed {modality.value}")
+                self._encode(modality.value, {place: samples[place] for place in chosen}, rows)
+                self._note_use(modality.value)
         return rows
 
     def close(self) -> None:
@@ -150,38 +127,14 @@ class OnePeaceEncoder:
                 self.model.drop(other)
                 del self._used_at[other]
 
-    def _encode_texts(self, places: list[int], samples: Sequence[TextSample], rows: FloatArray) -> None:
-        if self._tokenizer is None:
-            self._tokenizer = self.model.source.tokenizer()
-        ids = {place: self._tokenizer.encode(samples[place].text) for place in places}
-        for batch in self._batches(places, {place: len(ids[place]) for place in places}):
-            tokens = torch.from_numpy(pad_ids([ids[place] for place in batch]))
-            rows[batch] = self._run("text", src_tokens=tokens)
-
-    def _encode_images(self, places: list[int], samples: Sequence[ImageSample], rows: FloatArray) -> None:
-        task = self.model.config.task
-        patches = (task.patch_image_size // 16) ** 2
-        for batch in self._batches(places, dict.fromkeys(places, patches)):
-            resized = [resize_picture(samples[place].pixels, task.patch_image_size) for place in batch]
-            rows[batch] = self._run("image", src_images=torch.from_numpy(normalise_pixels(resized)))
-
-    def _encode_sounds(self, places: list[int], samples: Sequence[AudioSample], rows: FloatArray) -> None:
-        longest_s = min(self.model.config.task.max_duration, _LONGEST_S)
-        clips = {
-            place: prepare_waveform(
-                resample(samples[place].waveform, samples[place].rate_hz), max_duration_s=longest_s
-            )
-            for place in places
-        }
-        frames = {place: frame_count(len(clip), self._spec) for place, clip in clips.items()}
-        for batch in self._batches(places, frames):
-            waveforms, masks = pad_waveforms([clips[place] for place in batch], self._spec)
-            rows[batch] = self._run(
-                "audio",
-                src_audios=torch.from_numpy(waveforms),
-                audio_padding_masks=torch.from_numpy(masks),
-                isolate=not self.exact,
-            )
+    def _encode(self, modality: str, samples: dict[int, Sample], rows: FloatArray) -> None:
+        ready = {place: self.inputs.ready(sample) for place, sample in samples.items()}
+        lengths = {place: self.inputs.length(modality, value) for place, value in ready.items()}
+        for batch in self._batches(list(samples), lengths):
+            inputs: dict[str, Any] = dict(self.inputs.batch(modality, [ready[place] for place in batch]))
+            if modality == "audio":
+                inputs["isolate"] = not self.exact
+            rows[batch] = self._run(modality, **inputs)
 
     def _batches(self, places: list[int], lengths: dict[int, int]) -> list[list[int]]:
         """Places in batches of similar length; as they came where batches must be the original's."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from searchkit.config import models_folder
 from searchkit.errors import DependencyMissing, ModelNotFound
 from searchkit.types import Encoder, Modality
 
-__all__ = ["ENCODERS", "EncoderInfo", "open_encoder", "resolve_info"]
+__all__ = ["ENCODERS", "EncoderInfo", "model_folder", "model_folders", "open_encoder", "resolve_info"]
 
 _ALL = frozenset({Modality.TEXT, Modality.IMAGE, Modality.AUDIO})
 
@@ -31,6 +32,7 @@ class EncoderInfo:
         extra: the optional dependency it needs, "" for none.
         built_in: its weights ship with searchkit.
         uses_gpu: it runs on a GPU where there is one.
+        folder: where it lies, for one that is no row of the table.
     """
 
     name: str
@@ -42,6 +44,7 @@ class EncoderInfo:
     extra: str = ""
     built_in: bool = False
     uses_gpu: bool = False
+    folder: Path | None = None
 
 
 ENCODERS: Mapping[str, EncoderInfo] = MappingProxyType(
@@ -73,27 +76,77 @@ ENCODERS: Mapping[str, EncoderInfo] = MappingProxyType(
 
 
 def resolve_info(name: str) -> EncoderInfo:
-    """The table's row for a name.
+    """What is known of a name of the table, of a model's folder, or of a folder where models are kept.
 
     Raises:
         ModelNotFound: there is no such encoder; the nearest name is suggested.
     """
-    try:
+    if name in ENCODERS:
         return ENCODERS[name]
-    except KeyError:
-        near = difflib.get_close_matches(name, ENCODERS, n=1)
-        suggestion = f"did you mean {near[0]!r}? " if near else ""
-        raise ModelNotFound(
-            f"no model is called {name!r}", hint=f"{suggestion}`searchkit models list` shows all names"
-        ) from None
+    folder = model_folder(name)
+    if folder is not None:
+        return _folder_info(name, folder)
+    near = difflib.get_close_matches(name, ENCODERS, n=1)
+    suggestion = f"did you mean {near[0]!r}? " if near else ""
+    if Path(name).is_dir() and not Path(name).is_absolute():
+        suggestion = f"a folder is given with its path: ./{name}; "
+    raise ModelNotFound(
+        f"no model is called {name!r}", hint=f"{suggestion}`searchkit models list` shows all names"
+    )
+
+
+def model_folder(name: str) -> Path | None:
+    """The folder that a model spec means: a path, or the name of a folder where models are kept."""
+    path = Path(name)
+    if path.is_absolute() or len(path.parts) > 1:
+        return path if path.is_dir() else None
+    kept = models_folder() / name
+    return kept if kept.is_dir() else None
+
+
+def model_folders() -> list[EncoderInfo]:
+    """Models in the folder where models are kept, beside those of the table."""
+    root = models_folder()
+    found = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    named = [path for path in found if path.name not in ENCODERS and not path.name.startswith(".")]
+    return [_folder_info(path.name, path) for path in named if any((path / f).is_file() for f in _KINDS)]
+
+
+_KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "head.json": ("searchkit.encoders.adapted", ""),
+        "config.json": ("searchkit.encoders.one_peace", "one-peace"),
+        "manifest.json": ("searchkit.encoders.mini", ""),
+    }
+)
+"""Which module opens a folder, and the extra that it needs, by the file that tells."""
+
+
+def _folder_info(name: str, folder: Path) -> EncoderInfo:
+    for file, (module, extra) in _KINDS.items():
+        if (folder / file).is_file():
+            return EncoderInfo(
+                name=name,
+                module=module,
+                modalities=_ALL,
+                dim=0,
+                licence="",
+                summary=f"in {folder}",
+                extra=extra,
+                folder=folder,
+            )
+    raise ModelNotFound(
+        f"{folder} holds no model",
+        hint="`searchkit train` and `searchkit models convert` make such folders",
+    )
 
 
 def open_encoder(name: str, model_dir: Path | None = None) -> Encoder:
     """Open an encoder; its branches load when they are first used.
 
     Args:
-        name: a name of the table.
-        model_dir: where its files lie; None for the place where searchkit keeps them.
+        name: a name of the table, or a model's folder.
+        model_dir: where the files of a named one lie; None for the place where searchkit keeps them.
 
     Raises:
         ModelNotFound: no such encoder, or its files are missing.
@@ -106,5 +159,5 @@ def open_encoder(name: str, model_dir: Path | None = None) -> Encoder:
         if info.extra and error.name and not error.name.startswith("searchkit"):
             raise DependencyMissing(error.name, info.extra) from error
         raise
-    encoder: Encoder = module.load(model_dir)
+    encoder: Encoder = module.load(info.folder or model_dir)
     return encoder

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -169,13 +169,13 @@ class DecoderPool:
         self._watchdog = threading.Thread(target=self._watch, name="decoder-watchdog", daemon=True)
         self._watchdog.start()
 
-    def sniff(self, path: Path | str) -> MediaType | None:
+    def sniff(self, path: Path | str, *, plugs: Sequence[str] = ()) -> MediaType | None:
         """As ``searchkit.media.sniff``; a worker opens only what needs a decoder to be told.
 
         Raises:
             DecodeError: as there; or the decoder crashed or took too long.
         """
-        return sniff(path, has_pictures=self._has_pictures)
+        return sniff(path, plugs=plugs, has_pictures=self._has_pictures)
 
     def open_media(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -12,7 +12,8 @@ from searchkit.media.decoded import Decoded, Facts, MediaType
 from searchkit.media.files import open_regular
 from searchkit.media.settings import DecodeSettings
 from searchkit.media.sniff import RAW_TYPES, claimed_modality, sniff
-from searchkit.types import Modality, Sample
+from searchkit.modality import Modality, plug_of
+from searchkit.types import Sample
 
 __all__ = ["media_samples", "open_media"]
 
@@ -42,9 +43,9 @@ def open_media(
         DecodeError: it cannot be read, is no media, is damaged, or is beyond a limit.
     """
     path = Path(path)
-    media_type = media_type or sniff(path)
+    media_type = media_type or sniff(path, plugs=settings.plugs)
     if media_type is None:
-        raise _not_media(path)
+        raise _not_media(path, settings.plugs)
     facts_of, samples_of = _decoder(media_type)
     return Decoded(media_type, facts_of(path, settings), samples_of(path, settings))
 
@@ -87,17 +88,21 @@ def _decoder(media_type: MediaType) -> _Decoder:
 
             mime = media_type.mime
             return partial(text_facts, mime=mime), partial(text_samples, mime=mime)
+        case modality:
+            from searchkit.media.plugged import plugged_facts, plugged_samples
+
+            return partial(plugged_facts, plug_of(modality)), partial(plugged_samples, plug_of(modality))
 
 
-def _not_media(path: Path) -> DecodeError:
+def _not_media(path: Path, plugs: Sequence[str]) -> DecodeError:
     from searchkit.media.charset import decode_text
 
     with open_regular(path) as file:
         head = file.read(4096)
-    claim = claimed_modality(path)
+    claim = claimed_modality(path, plugs)
     if claim is Modality.TEXT:
         return DecodeError(path, "it is no text that can be read (neither UTF-8, UTF-16 nor Latin-1)")
-    promised = "" if claim is None else _NOUNS[claim]
+    promised = "" if claim is None else _NOUNS.get(claim) or plug_of(claim).noun
     if not head.strip(b"\x00"):
         return DecodeError(path, "it holds nothing but zeros")
     if claim is not None and decode_text(head, cut=True) is not None:

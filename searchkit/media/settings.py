@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+
+from searchkit.modality import Modality, plug_of
 
 __all__ = ["DecodeSettings"]
 
@@ -33,6 +35,8 @@ class DecodeSettings:
         max_seconds: limit for sounds and videos.
         max_bytes: limit for pictures and documents, which are read whole.
         max_text_bytes: limit for plain texts.
+        plugs: modalities whose plugs may claim a file before anything else does, since the encoder embeds
+            them; under any other encoder the same file is what it was before, such as a grey picture.
     """
 
     audio_rate_hz: int = 16_000
@@ -50,10 +54,14 @@ class DecodeSettings:
     max_seconds: float = 6 * 3600.0
     max_bytes: int = 1 << 30
     max_text_bytes: int = 16 << 20
+    plugs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
+            if name == "plugs":
+                object.__setattr__(self, name, tuple(value))
+                continue
             if value is None and name == "image_max_side_px":
                 continue
             may_be_zero = name in ("audio_overlap_s", "passage_overlap_chars", "video_scene_threshold")
@@ -75,12 +83,17 @@ class DecodeSettings:
                 f"got {self.video_min_frames} and {self.video_max_frames}"
             )
 
+    def only(self, modality: Modality) -> DecodeSettings:
+        """The same for a file that is said to be of one modality: only its own plug may claim it."""
+        return replace(self, plugs=(modality.value,) if modality.is_plugged else ())
+
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change when samples, and so vectors, would."""
         values = [
             f"{field.name}={getattr(self, field.name)!r}"
             for field in fields(self)
-            if field.name not in ("max_pixels", "max_seconds", "max_bytes", "max_text_bytes")
+            if field.name not in ("max_pixels", "max_seconds", "max_bytes", "max_text_bytes", "plugs")
         ]
+        values += [f"{name}={plug_of(name).revision}" for name in self.plugs]
         return hashlib.sha256("\x1f".join([str(_REVISION), *values]).encode()).hexdigest()[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from searchkit.errors import DecodeError
@@ -11,7 +11,7 @@ from searchkit.media.charset import decode_text
 from searchkit.media.decoded import MediaType
 from searchkit.media.files import decoding, open_regular
 from searchkit.media.magic import CONTAINER, binary_mime
-from searchkit.types import Modality
+from searchkit.modality import Modality, plug_of
 
 __all__ = ["RAW_TYPES", "claimed_modality", "has_pictures", "looks_like_media", "sniff"]
 
@@ -58,14 +58,16 @@ _TEXT_EXTENSIONS = {
 _SUBRIP = re.compile(r"\s*\d+\s*\n\s*\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\s*-->")
 
 
-def claimed_modality(path: Path) -> Modality | None:
+def claimed_modality(path: Path, plugs: Sequence[str] = ()) -> Modality | None:
     """What the file's extension says it is; content may say otherwise."""
-    return _CLAIMS.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    claimed = (plug.modality for plug in map(plug_of, plugs) if suffix in plug.extensions)
+    return next(claimed, None) or _CLAIMS.get(suffix)
 
 
-def looks_like_media(path: Path | str) -> bool:
+def looks_like_media(path: Path | str, plugs: Sequence[str] = ()) -> bool:
     """Whether the name promises media, so that a person should hear of it when it holds none."""
-    return claimed_modality(Path(path)) is not None
+    return claimed_modality(Path(path), plugs) is not None
 
 
 def has_pictures(path: Path) -> bool:
@@ -79,7 +81,12 @@ def has_pictures(path: Path) -> bool:
     return ffmpeg.has_pictures(path)
 
 
-def sniff(path: Path | str, *, has_pictures: Callable[[Path], bool] = has_pictures) -> MediaType | None:
+def sniff(
+    path: Path | str,
+    *,
+    plugs: Sequence[str] = (),
+    has_pictures: Callable[[Path], bool] = has_pictures,
+) -> MediaType | None:
     """What a file is, by its content.
 
     An extension decides only between kinds of plain text and between camera formats. Text under the name
@@ -87,6 +94,7 @@ def sniff(path: Path | str, *, has_pictures: Callable[[Path], bool] = has_pictur
 
     Args:
         path: the file.
+        plugs: further modalities, whose plugs are asked first.
         has_pictures: looks into formats that may hold pictures, sound or both.
 
     Returns:
@@ -103,6 +111,12 @@ def sniff(path: Path | str, *, has_pictures: Callable[[Path], bool] = has_pictur
         if error.reason == "the file is empty":
             return None
         raise
+    for name in plugs:
+        plug = plug_of(name)
+        with decoding(path, "file"):
+            mime = plug.sniff(path, head)
+        if mime is not None:
+            return MediaType(plug.modality, mime)
     known = binary_mime(head)
     if known is None:
         return _sniff_rest(path, head)

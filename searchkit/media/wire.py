@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from searchkit.types import AudioSample, ImageSample, Sample, Span, TextSample
+from searchkit.modality import Modality
+from searchkit.types import ArraySample, AudioSample, ImageSample, Sample, Span, TextSample
 
 __all__ = ["pack_sample", "read_message", "unpack_sample", "write_message"]
 
@@ -61,6 +62,9 @@ def pack_sample(sample: Sample) -> tuple[dict[str, Any], memoryview | None]:
     if isinstance(sample, ImageSample):
         pixels = np.ascontiguousarray(sample.pixels)
         return {"shape": pixels.shape, "span": span}, pixels.data.cast("B")
+    if isinstance(sample, ArraySample):
+        values = np.ascontiguousarray(sample.values)
+        return {"modality": sample.modality, "shape": values.shape, "span": span}, values.data.cast("B")
     waveform = np.ascontiguousarray(sample.waveform)
     return {"rate_hz": sample.rate_hz, "span": span}, waveform.data.cast("B")
 
@@ -70,6 +74,9 @@ def unpack_sample(message: dict[str, Any], body: np.ndarray[Any, np.dtype[np.uin
     span = Span(*message["span"]) if message["span"] else None
     if "text" in message:
         return TextSample(message["text"], span)
+    if "modality" in message:
+        values = body.view(np.float32).reshape(message["shape"])
+        return ArraySample(Modality(message["modality"]), values, span)
     if "shape" in message:
         return ImageSample(body.reshape(message["shape"]), span)
     return AudioSample(body.view(np.float32), message["rate_hz"], span)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from searchkit.errors import CheckpointError, ModalityUnsupported
+from searchkit.modality import load_object, plug_of
 from searchkit.one_peace.layers import layer_norm
 
 __all__ = [
@@ -230,16 +231,18 @@ def register_modality(name: str, factory: AdapterFactory, *, replace_existing: b
 
 
 def adapter_factory(name: str) -> AdapterFactory:
-    """The factory of a registered modality.
+    """The factory of a registered modality, or of one that a plug adds.
 
     Raises:
-        ModalityUnsupported: nobody registered that name.
+        ModalityUnsupported: nobody registered that name, or its plug has no adapter.
     """
-    try:
+    if name in _FACTORIES:
         return _FACTORIES[name]
-    except KeyError:
-        known = ", ".join(sorted(_FACTORIES))
-        raise ModalityUnsupported(f"no modality is called {name!r}; there are {known}") from None
+    plug = plug_of(name)
+    if not plug.adapter:
+        raise ModalityUnsupported(f"the plug of {name!r} has no adapter")
+    factory: AdapterFactory = load_object(plug.adapter)
+    return lambda values, context: factory({**plug.options, **values, "modality": name}, context)
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

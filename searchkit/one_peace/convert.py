@@ -9,14 +9,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from searchkit.durable import disk_full_guard, fsync_folder, write_text
+from searchkit.durable import whole_folder, write_text
 from searchkit.errors import CheckpointError, DiskFull, UsageError
 from searchkit.one_peace.branches import CONFIG_NAME, FORMAT, TOKENIZER_NAME, branch_of, is_derived
 from searchkit.one_peace.checkpoint import Checkpoint, StoredTensor, read_checkpoint
@@ -61,27 +60,11 @@ def convert_checkpoint(
     """
     if dtype is not None and dtype not in _TARGETS:
         raise UsageError(f"dtype {dtype!r} is none of {', '.join(_TARGETS)}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not empty", hint="name a new folder")
     checkpoint = read_checkpoint(source)
     settings = _settings(checkpoint, config)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for stale in folder.parent.glob(f".{folder.name}.*.partial"):
-        shutil.rmtree(stale, ignore_errors=True)
-    _check_space(folder.parent, checkpoint, dtype)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial"))
-    try:
-        with disk_full_guard(folder):
-            _fill(partial, checkpoint, settings, dtype, bpe_dir, progress)
-            partial.chmod(0o755)
-            fsync_folder(partial)
-            if folder.exists():
-                folder.rmdir()
-            partial.replace(folder)
-            fsync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with whole_folder(folder) as partial:
+        _check_space(folder.parent, checkpoint, dtype)
+        _fill(partial, checkpoint, settings, dtype, bpe_dir, progress)
     return folder
 
 

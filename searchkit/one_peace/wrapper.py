@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from searchkit.errors import ModalityUnsupported
 from searchkit.one_peace.adapter import AdapterContext, Embedded, adapter_factory, register_modality
@@ -15,7 +15,7 @@ from searchkit.one_peace.image_adapter import ImageAdapter
 from searchkit.one_peace.text_adapter import TextAdapter
 from searchkit.one_peace.trunk import Encoded, Trunk
 
-__all__ = ["EncoderWrapper", "init_parameters"]
+__all__ = ["EncoderWrapper", "init_parameter", "init_parameters"]
 
 register_modality("text", TextAdapter)
 register_modality("image", ImageAdapter)
@@ -78,13 +78,18 @@ class EncoderWrapper(nn.Module):
 def init_parameters(module: nn.Module) -> None:
     """Start values for a model without a checkpoint: small normal matrices, unit norms, zero biases."""
     for name, parameter in module.named_parameters():
-        if name.endswith(("gamma_1", "gamma_2")):
-            nn.init.constant_(parameter, 1e-6)
-        elif name.endswith("c_attn"):
-            nn.init.ones_(parameter)
-        elif name.endswith("bias") or "mask_embedding" in name:
-            nn.init.zeros_(parameter)
-        elif parameter.dim() == 1:
-            nn.init.ones_(parameter)
-        elif parameter.dim() > 1:
-            nn.init.trunc_normal_(parameter, std=0.02)
+        init_parameter(name, parameter)
+
+
+def init_parameter(name: str, parameter: Tensor) -> None:
+    """The start values of one parameter."""
+    if name.endswith(("gamma_1", "gamma_2")):
+        nn.init.constant_(parameter, 1e-6)
+    elif name.endswith("c_attn"):
+        nn.init.ones_(parameter)
+    elif name.endswith("bias") or "mask_embedding" in name:
+        nn.init.zeros_(parameter)
+    elif parameter.dim() == 1:
+        nn.init.ones_(parameter)
+    elif parameter.dim() > 1:
+        nn.init.trunc_normal_(parameter, std=0.02)

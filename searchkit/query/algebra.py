@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
 from searchkit.errors import QueryError
+from searchkit.modality import Modality
 
 __all__ = [
     "KINDS",
@@ -17,6 +18,7 @@ __all__ = [
     "Image",
     "Operand",
     "Query",
+    "Reading",
     "Segment",
     "Term",
     "Text",
@@ -24,6 +26,8 @@ __all__ = [
     "absolute",
     "audio",
     "image",
+    "known_kinds",
+    "reading",
     "segment",
     "text",
     "video",
@@ -76,16 +80,7 @@ class _Timed:
     end_s: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", _check_path(self.path, self.kind))
-        start_s = _finite(self.start_s, "a span's start") + 0.0
-        end_s = None if self.end_s is None else _finite(self.end_s, "a span's end")
-        if start_s < 0 or (end_s is not None and end_s <= start_s):
-            raise QueryError(
-                f"a span needs 0 <= start < end, got {start_s} to {end_s} seconds of {self.path}",
-                hint=f"write it as {self.kind}:{_path_source(self.path)}@3.5-7",
-            )
-        object.__setattr__(self, "start_s", start_s)
-        object.__setattr__(self, "end_s", end_s)
+        _check_timed(self)
 
     @property
     def is_whole(self) -> bool:
@@ -93,9 +88,7 @@ class _Timed:
         return self.start_s == 0 and self.end_s is None
 
     def __str__(self) -> str:
-        end = "" if self.end_s is None else _number_source(self.end_s)
-        span = "" if self.is_whole else f"@{_number_source(self.start_s)}-{end}"
-        return f"{self.kind}:{_path_source(self.path)}{span}"
+        return _timed_source(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +123,44 @@ class Segment:
         return f"id:{self.id}"
 
 
-Operand: TypeAlias = Text | Image | Audio | Video | Segment
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file of a plugged-in modality to embed, such as a depth map, or its part ``[start_s, end_s)``."""
+
+    modality: Modality
+    path: str
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        found = Modality.named(self.modality)
+        if found is None or not found.is_plugged:
+            raise QueryError(f"no plug adds a modality called {str(self.modality)!r}")
+        object.__setattr__(self, "modality", found)
+        _check_timed(self)
+
+    @property
+    def kind(self) -> str:
+        """The modality's name."""
+        return self.modality.value
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole file is meant."""
+        return self.start_s == 0 and self.end_s is None
+
+    def __str__(self) -> str:
+        return _timed_source(self)
+
+
+Operand: TypeAlias = Text | Image | Audio | Video | Reading | Segment
 KINDS: tuple[str, ...] = ("text", "image", "audio", "video", "id")
+"""The kinds of term that are always there; every plugged-in modality is one more (``known_kinds``)."""
+
+
+def known_kinds() -> tuple[str, ...]:
+    """All kinds of term that are known so far."""
+    return (*KINDS, *(modality.value for modality in Modality if modality.is_plugged))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +209,7 @@ class Query:
     def kinds(self) -> tuple[str, ...]:
         """Which kinds of operand take part, without repeats, in the order of KINDS."""
         present = {term.operand.kind for term in self.terms}
-        return tuple(kind for kind in KINDS if kind in present)
+        return tuple(kind for kind in known_kinds() if kind in present)
 
     def __add__(self, other: Query) -> Query:
         if not isinstance(other, Query):
@@ -261,6 +290,18 @@ def video(path: PathLike, start_s: float | None = None, end_s: float | None = No
     return Query((Term(1.0, Video(_fspath(path), start_s or 0.0, end_s)),))
 
 
+def reading(modality: str, path: PathLike, start_s: float | None = None, end_s: float | None = None) -> Query:
+    """A query for a file of a plugged-in modality, such as a depth map; nothing is opened yet.
+
+    Raises:
+        QueryError: no plug adds that modality, the path is empty, or not 0 <= start_s < end_s.
+    """
+    found = Modality.named(modality)
+    if found is None:
+        raise QueryError(f"no plug adds a modality called {modality!r}")
+    return Query((Term(1.0, Reading(found, _fspath(path), start_s or 0.0, end_s)),))
+
+
 def segment(segment_id: int) -> Query:
     """A query for what resembles a segment of the library.
 
@@ -279,6 +320,25 @@ def _absolute(operand: Operand) -> Operand:
     if isinstance(operand, Text | Segment):
         return operand
     return replace(operand, path=os.path.abspath(operand.path))  # noqa: PTH100
+
+
+def _check_timed(operand: _Timed | Reading) -> None:
+    object.__setattr__(operand, "path", _check_path(operand.path, operand.kind))
+    start_s = _finite(operand.start_s, "a span's start") + 0.0
+    end_s = None if operand.end_s is None else _finite(operand.end_s, "a span's end")
+    if start_s < 0 or (end_s is not None and end_s <= start_s):
+        raise QueryError(
+            f"a span needs 0 <= start < end, got {start_s} to {end_s} seconds of {operand.path}",
+            hint=f"write it as {operand.kind}:{_path_source(operand.path)}@3.5-7",
+        )
+    object.__setattr__(operand, "start_s", start_s)
+    object.__setattr__(operand, "end_s", end_s)
+
+
+def _timed_source(operand: _Timed | Reading) -> str:
+    end = "" if operand.end_s is None else _number_source(operand.end_s)
+    span = "" if operand.is_whole else f"@{_number_source(operand.start_s)}-{end}"
+    return f"{operand.kind}:{_path_source(operand.path)}{span}"
 
 
 def _fspath(path: PathLike) -> str:

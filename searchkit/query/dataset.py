@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from searchkit.errors import QueryError, UsageError
-from searchkit.query.algebra import Operand, Query, Segment, Term, Text, audio, image, text, video
+from searchkit.query.algebra import Operand, Query, Segment, Term, Text, audio, image, reading, text, video
 from searchkit.query.grammar import parse
 from searchkit.types import Modality
 
@@ -108,6 +108,8 @@ def _entry(line: Any, folder: Path) -> Entry:
     except ValueError:
         raise UsageError(f"a file needs a modality: {', '.join(Modality)}") from None
     file = folder / line["path"]
+    if modality.is_plugged:
+        return Entry(id, reading(modality, file), modality, wanted, file)
     value = None if modality is Modality.TEXT else _MAKERS[modality.value](file)
     return Entry(id, value, modality, wanted, file)
 

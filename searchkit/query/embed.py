@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from searchkit.errors import ModalityUnsupported, QueryError, UnknownId
-from searchkit.query.algebra import Audio, Image, Operand, Query, Segment, Text, Video
+from searchkit.query.algebra import Audio, Image, Operand, Query, Reading, Segment, Text, Video
 from searchkit.types import AudioSample, Encoder, FloatArray, Modality, Sample, Span, TextSample
 
 __all__ = ["EmbeddedQuery", "Load", "embed_query"]
@@ -21,7 +21,6 @@ _Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 # Below this share of the summed weights, what is left of a sum is rounding.
 _CANCELLED = 1e-5
-_MODALITY = {"text": Modality.TEXT, "image": Modality.IMAGE, "audio": Modality.AUDIO, "video": Modality.VIDEO}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +142,7 @@ def _check_operand(operand: Operand, encoder: Encoder) -> None:
     """Refuse what cannot be embedded before anything slow starts."""
     if isinstance(operand, Segment):
         return
-    needed = {Modality.IMAGE, Modality.AUDIO} if isinstance(operand, Video) else {_MODALITY[operand.kind]}
+    needed = {Modality.IMAGE, Modality.AUDIO} if isinstance(operand, Video) else {Modality(operand.kind)}
     if not needed & encoder.modalities:
         known = ", ".join(sorted(encoder.modalities))
         raise ModalityUnsupported(
@@ -171,7 +170,7 @@ def _samples(operand: Operand, encoder: Encoder, load: Load, templates: Sequence
         # Bytes of the command line that are no UTF-8 arrive as surrogates, which tokenizers refuse.
         words = operand.text.encode("utf-8", "replace").decode()
         return [TextSample(template.replace("{}", words)) for template in templates]
-    loaded = load(Path(operand.path), _MODALITY[operand.kind])
+    loaded = load(Path(operand.path), Modality(operand.kind))
     samples = [sample for sample in loaded if sample.modality in encoder.modalities]
     if not isinstance(operand, Image) and not operand.is_whole:
         samples = list(_within(operand, samples))
@@ -180,7 +179,7 @@ def _samples(operand: Operand, encoder: Encoder, load: Load, templates: Sequence
     return samples
 
 
-def _within(operand: Audio | Video, samples: Iterable[Sample]) -> Iterable[Sample]:
+def _within(operand: Audio | Video | Reading, samples: Iterable[Sample]) -> Iterable[Sample]:
     """Samples that overlap the operand's span, sounds cut to it; one without times is taken whole."""
     stop_s = np.inf if operand.end_s is None else operand.end_s
     for sample in samples:

@@ -209,11 +209,11 @@ def _type_test(relation: str, value: str) -> Test:
         return OneOf("mime", (name,))
     usual = [f"{kind}/{x}{name}" for kind in (*Modality, "application") for x in ("", "x-")]
     mimes = OneOf("mime", (*usual, *_SUBTYPES.get(name, ())))
-    return Either(OneOf("modality", (name,)), mimes) if name in set(Modality) else mimes
+    return Either(OneOf("modality", (name,)), mimes) if Modality.named(name) else mimes
 
 
 def _modality_test(relation: str, value: str) -> Test:
-    if value.lower() not in set(Modality):
+    if Modality.named(value.lower()) is None:
         near = difflib.get_close_matches(value.lower(), list(Modality), n=1)
         raise InvalidFilter(
             f"no modality is called {value!r}",

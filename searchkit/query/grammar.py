@@ -6,7 +6,7 @@ r"""The text form of queries: source text in, Query out; knows no file, no encod
     signed  := ("+" | "-")* product
     product := NUMBER "*" signed | primary (("*" | "/") NUMBER)*
     primary := "(" query ")" | KIND ":" value | "@" NAME | QUOTED | WORDS
-    KIND    := text | image | audio | video | id
+    KIND    := text | image | audio | video | id | MODALITY
 
 - WORDS need no quotes: ``dog in snow`` is ``text:"dog in snow"``. A ``+`` or ``-`` among them is an
   operator with white space on both sides, or when white space precedes and a KIND, a quote, a bracket or a
@@ -16,6 +16,7 @@ r"""The text form of queries: source text in, Query out; knows no file, no encod
   it: ``video:clip.mp4@3.5-7``, ``audio:"long talk.ogg"@1:30-2:00``, ``video:clip.mp4@60-`` to the end.
 - ``"..."`` knows the escapes ``\" \\ \n \t \r \uXXXX \UXXXXXXXX``; ``'...'`` takes everything as it is.
 - A weight goes through brackets: ``0.5*(a - b)`` is ``0.5*a - 0.5*b``.
+- MODALITY is one that a plug adds, such as ``depth``; its value stands right behind the colon.
 - ``@barks`` stands for the query that was saved under that name, in brackets.
 """
 
@@ -26,8 +27,21 @@ import re
 from collections.abc import Callable, Mapping
 
 from searchkit.errors import QueryError, QuerySyntaxError
+from searchkit.modality import Modality
 from searchkit.query import patterns
-from searchkit.query.algebra import KINDS, Audio, Image, Operand, Query, Segment, Term, Text, Video
+from searchkit.query.algebra import (
+    KINDS,
+    Audio,
+    Image,
+    Operand,
+    Query,
+    Reading,
+    Segment,
+    Term,
+    Text,
+    Video,
+    known_kinds,
+)
 
 __all__ = ["parse", "split_span"]
 
@@ -76,6 +90,10 @@ class _Parser:
         self.saved = saved
         self.at = 0
         self.depth = 0
+        for prefix in patterns.PREFIX.finditer(source):
+            if prefix[1].lower() not in KINDS:
+                Modality.named(prefix[1].lower())
+        self.kinds = patterns.kind_patterns(known_kinds())
 
     def parse(self) -> list[Term]:
         self._skip_space()
@@ -156,7 +174,7 @@ class _Parser:
         """``0.5*dog`` is weighted; ``5 * dog`` and ``5* hotel`` are words unless a term's sign follows."""
         if found.end() >= len(self.source) or not (found[2] or found[3]):
             return True
-        return patterns.TERM_AHEAD.match(self.source, found.end()) is not None
+        return self.kinds.ahead.match(self.source, found.end()) is not None
 
     def _with_factors(self, terms: list[Term], closed: bool) -> list[Term]:
         """Trailing ``*0.5`` and ``/2``, where words cannot swallow them."""
@@ -218,11 +236,12 @@ class _Parser:
 
     def _kind(self, prefix: re.Match[str]) -> str:
         name = prefix[1].lower()
-        if name in KINDS:
+        known = known_kinds()
+        if name in known:
             return name
-        near = patterns.SYNONYMS.get(name) or next(iter(difflib.get_close_matches(name, KINDS, n=1)), "")
+        near = patterns.SYNONYMS.get(name) or next(iter(difflib.get_close_matches(name, known, n=1)), "")
         words = 'put the words in double quotes if you mean words: "..."'
-        hint = f"did you mean {near}: ? If not, {words}" if near else f"use {', '.join(KINDS)}; {words}"
+        hint = f"did you mean {near}: ? If not, {words}" if near else f"use {', '.join(known)}; {words}"
         raise self._error(f"no term is called {prefix[1]!r}", hint=hint)
 
     def _operand(self, kind: str, start: int) -> tuple[Operand, bool]:
@@ -252,6 +271,8 @@ class _Parser:
         elif found := patterns.SPAN.match(self.source, self.at):
             start_s, end_s = _span_s(found)
             self.at = found.end()
+        if kind not in KINDS:
+            return self._checked(value_at, lambda: Reading(Modality(kind), path, start_s, end_s)), True
         timed = Audio if kind == "audio" else Video
         return self._checked(value_at, lambda: timed(path, start_s, end_s)), True
 
@@ -319,11 +340,7 @@ class _Parser:
             char = self._next()
             if char.isspace():
                 break
-            if (
-                char in "+-"
-                and self.at > start
-                and patterns.KIND_OR_QUOTE_GLUED.match(self.source, self.at + 1)
-            ):
+            if char in "+-" and self.at > start and self.kinds.or_quote_glued.match(self.source, self.at + 1):
                 break
             inner += (char == "(") - (char == ")")
             if inner < 0:
@@ -345,7 +362,7 @@ class _Parser:
                 if (
                     self._next() in "+-"
                     and self.at > start
-                    and patterns.KIND_GLUED.match(self.source, self.at + 1)
+                    and self.kinds.glued.match(self.source, self.at + 1)
                 ):
                     break
                 change = (self._next() == "(") - (self._next() == ")")
@@ -364,7 +381,7 @@ class _Parser:
 
     def _operator_between_words(self) -> bool:
         after = self._next(1)
-        if not after or after.isspace() or patterns.TERM_AHEAD.match(self.source, self.at + 1):
+        if not after or after.isspace() or self.kinds.ahead.match(self.source, self.at + 1):
             return True
         if after.isdigit() or after == ".":
             return patterns.WEIGHT_AHEAD.match(self.source, self.at + 1) is not None
@@ -378,14 +395,14 @@ class _Parser:
         return False
 
     def _check_word(self, word: str, start: int, *, first: bool) -> None:
-        if found := patterns.KIND_INSIDE.search(word):
+        if found := self.kinds.inside.search(word):
             raise self._error(
                 f"a + or - is missing before {found[0]}",
                 at=start + found.start(),
                 hint="put + or - between terms, and weights as 0.5*; or put the words in double quotes",
             )
         prefix = patterns.PREFIX.match(word)
-        if prefix and not first and len(word) > prefix.end() and prefix[1].lower() not in KINDS:
+        if prefix and not first and len(word) > prefix.end() and prefix[1].lower() not in known_kinds():
             self.at = start
             self._kind(prefix)
 

@@ -219,7 +219,7 @@ def parse_modalities(to: str | Modality | Sequence[str | Modality] | None) -> tu
     """The modalities to find, from names, a comma-separated list, or None for all.
 
     Raises:
-        QueryError: a name is none of text, image, audio, video.
+        QueryError: a name is no modality's.
     """
     if to is None:
         return tuple(Modality)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from searchkit.errors import UsageError
-from searchkit.types import Encoder, FloatArray, ImageSample, Modality, Sample, Space, TextSample
+from searchkit.types import ArraySample, Encoder, FloatArray, ImageSample, Modality, Sample, Space, TextSample
 
 __all__ = ["BatchingEncoder"]
 
@@ -176,6 +176,9 @@ def _key(sample: Sample) -> bytes:
     elif isinstance(sample, ImageSample):
         digest.update(repr(sample.pixels.shape).encode())
         digest.update(np.ascontiguousarray(sample.pixels).data)
+    elif isinstance(sample, ArraySample):
+        digest.update(repr(sample.values.shape).encode())
+        digest.update(np.ascontiguousarray(sample.values).data)
     else:
         digest.update(str(sample.rate_hz).encode())
         digest.update(np.ascontiguousarray(sample.waveform).data)

@@ -13,7 +13,7 @@ from pathlib import Path
 from searchkit.catalog import details
 from searchkit.errors import QueryError
 from searchkit.query import Query, Segment, Term, Text
-from searchkit.query.algebra import Audio, Image, Operand, Video
+from searchkit.query.algebra import Audio, Image, Operand, Reading, Video
 from searchkit.web.files import readable_file
 from searchkit.web.models import TermInfo
 from searchkit.web.served import Served
@@ -57,7 +57,7 @@ def _resolved(served: Served, operand: Operand, files: Files) -> Operand:
     return replace(operand, path=os.fspath(path))
 
 
-def _library_file(served: Served, operand: Image | Audio | Video) -> Path:
+def _library_file(served: Served, operand: Image | Audio | Video | Reading) -> Path:
     """The file of the library at exactly this path, or the only one whose path ends like this."""
     name = operand.path
     with served.library.catalog.read() as connection:

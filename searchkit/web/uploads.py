@@ -17,7 +17,7 @@ from searchkit.durable import replace_file
 from searchkit.errors import DecodeError, QueryError
 from searchkit.media import DecodeSettings, MediaType
 from searchkit.media.isolate import DecoderPool
-from searchkit.types import AudioSample, ImageSample, Modality, Sample
+from searchkit.types import ArraySample, AudioSample, ImageSample, Modality, Sample
 from searchkit.web.problems import safe_text
 
 __all__ = ["PREFIX", "Upload", "UploadStore", "limited"]
@@ -137,7 +137,7 @@ class UploadStore:
                 self._samples.move_to_end(key)
                 return self._samples[key]
         try:
-            decoded = self._pool.open_media(path, self._settings)
+            decoded = self._pool.open_media(path, self._settings.only(modality))
             if decoded.media_type.modality is not modality:
                 found = decoded.media_type.modality.value
                 raise QueryError(f"{shown} holds {found}, not {modality.value}", hint=f"{found}:{shown}")
@@ -203,6 +203,8 @@ def _size_bytes(samples: Sequence[Sample]) -> int:
         if isinstance(sample, ImageSample)
         else sample.waveform.nbytes
         if isinstance(sample, AudioSample)
+        else sample.values.nbytes
+        if isinstance(sample, ArraySample)
         else len(sample.text)
         for sample in samples
     )

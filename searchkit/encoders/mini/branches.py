@@ -80,13 +80,13 @@ class TextBranch(_Branch):
         temperature = float(self.settings["temperature"])
         return TextBridge(a["anchors"], temperature, a["anchor_mean"], a["dense_mean"])
 
-    def embed(self, sample: TextSample) -> FloatArray:
-        """The vector (dim,) of one sample."""
+    def features(self, sample: TextSample) -> tuple[FloatArray, FloatArray]:
+        """The tower's embedding (t,) and the vector (dim,) of one sample."""
         if not sample.text.strip():
             raise EncoderError("an empty text has no meaning to embed", hint="give at least one word")
         tokens = np.array([self.tokenizer.encode(sample.text).ids], dtype=np.int64)
         (embedding,) = self.tower.run(tokens)
-        return join(*self.bridge(embedding[0]), float(self.settings["dense_weight"]))
+        return embedding[0], join(*self.bridge(embedding[0]), float(self.settings["dense_weight"]))
 
 
 class ImageBranch(_Branch):
@@ -115,14 +115,15 @@ class ImageBranch(_Branch):
         weights = np.exp(scores - scores.max())
         return features[0], weights / weights.sum()
 
-    def embed(self, sample: ImageSample) -> FloatArray:
-        """The vector (dim,) of one sample."""
+    def features(self, sample: ImageSample) -> tuple[FloatArray, FloatArray]:
+        """Roots of the tower's features (1280,), and the vector (dim,) of one sample."""
         features, probabilities = self.classify(sample)
         anchors, dense = self.bridge(probabilities)
         head_anchors, head_dense = self.head(features)
         weight = np.float32(self.settings["head_weight"])
         parts = unit(anchors + weight * head_anchors), unit(dense + weight * head_dense)
-        return join(*parts, float(self.settings["dense_weight"]))
+        roots = np.asarray(np.sqrt(np.maximum(features, 0)), dtype=np.float32)
+        return roots, join(*parts, float(self.settings["dense_weight"]))
 
 
 class SoundBranch(_Branch):
@@ -149,6 +150,8 @@ class SoundBranch(_Branch):
         pooled = (probabilities.mean(axis=0) + probabilities.max(axis=0)) / 2
         return np.asarray(pooled, dtype=np.float32)
 
-    def embed(self, sample: AudioSample) -> FloatArray:
-        """The vector (dim,) of one sample."""
-        return join(*self.bridge(self.classify(sample)), float(self.settings["dense_weight"]))
+    def features(self, sample: AudioSample) -> tuple[FloatArray, FloatArray]:
+        """Roots of the class probabilities (521,), and the vector (dim,) of one sample."""
+        probabilities = self.classify(sample)
+        roots = np.asarray(np.sqrt(probabilities), dtype=np.float32)
+        return roots, join(*self.bridge(probabilities), float(self.settings["dense_weight"]))

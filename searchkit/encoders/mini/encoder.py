@@ -10,6 +10,7 @@ import numpy as np
 
 from searchkit.encoders.mini import branches, logmel, pixels
 from searchkit.encoders.mini.branches import ImageBranch, SoundBranch, TextBranch
+from searchkit.encoders.mini.bridge import unit
 from searchkit.encoders.mini.files import ModelFiles
 from searchkit.errors import ModalityUnsupported
 from searchkit.types import AudioSample, FloatArray, ImageSample, Modality, Sample, Space, TextSample
@@ -99,14 +100,25 @@ class MiniEncoder:
         for branch in (self._text, self._image, self._sound):
             branch.close()
 
+    def features(self, samples: Sequence[Sample]) -> list[FloatArray]:
+        """What the towers see, for a head on top of them: the tower's unit features, then the vector.
+
+        Returns:
+            One float32 array a sample, as long as its modality's features are.
+        """
+        return [np.concatenate([unit(tower), vector]) for tower, vector in map(self._features, samples)]
+
     def _embed(self, sample: Sample) -> FloatArray:
+        return self._features(sample)[1]
+
+    def _features(self, sample: Sample) -> tuple[FloatArray, FloatArray]:
         match sample:
             case TextSample():
-                return self._text.embed(sample)
+                return self._text.features(sample)
             case ImageSample():
-                return self._image.embed(sample)
+                return self._image.features(sample)
             case AudioSample():
-                return self._sound.embed(sample)
+                return self._sound.features(sample)
         raise ModalityUnsupported(
             f"mini embeds texts, images and sounds, not {type(sample).__name__}",
             hint="`searchkit models list` shows what each model embeds",

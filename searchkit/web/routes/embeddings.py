@@ -10,7 +10,7 @@ from fastapi import APIRouter
 
 from searchkit.errors import QueryError
 from searchkit.query import Query, Term, Text, embed_query
-from searchkit.query.algebra import Audio, Image, Operand, Video
+from searchkit.query.algebra import Audio, Image, Operand, Reading, Video
 from searchkit.types import FloatArray, Modality
 from searchkit.web.models import Embedding, EmbeddingInput, EmbeddingList, EmbeddingRequest, EmbeddingUsage
 from searchkit.web.served import Served, ServedLibrary
@@ -83,6 +83,8 @@ def _media(served: Served, url: str, number: int) -> Operand:
     upload = served.uploads.add(content, f"input {number}")
     path = served.uploads.get(upload.id)[1]
     served.shown_path(path, upload.name)
+    if upload.modality.is_plugged:
+        return Reading(upload.modality, str(path))
     return _MAKERS[upload.modality](str(path))
 
 
