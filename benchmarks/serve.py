@@ -6,11 +6,16 @@
 Both servers embed each query with the built-in encoder and search the same vectors. The bare one keeps them
 in an IndexFlatIP and returns ids and scores; searchkit joins the catalog, calibrates, batches and guards. The
 load generator is wrk (Debian's package of that name); every request asks for other words, so that nothing
-comes from a cache. Times are milliseconds a request; the median of several rounds is taken.
+comes from a cache. Times are milliseconds a request, the median of several rounds; ``cpu`` is what the
+server's process spent on a request, which other work on the machine changes less than the times.
+
+The last rows are one client while `searchkit index` takes new pictures into the library.
 """
 
 import argparse
+import contextlib
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -18,10 +23,12 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from searchkit.catalog import assets, segments, spaces
 from searchkit.catalog.segments import NewSegment
@@ -143,50 +150,95 @@ def load(port: int, path: str, clients: int, seconds: int, seed: int, folder: Pa
     return {**said, "per_second": said["requests"] / said["seconds"]}
 
 
+def cpu_s(pid: int) -> float:
+    """Processor seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def running(*commands: list[str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes, until the block ends."""
+    started = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def write_pictures(folder: Path, count: int) -> None:
+    """Pictures for a run that goes on for a while: noise, so that none is like another."""
+    folder.mkdir()
+    generator = np.random.default_rng(1)
+    for number in range(count):
+        pixels = generator.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((640, 480)).save(folder / f"{number:05d}.jpg")
+
+
 def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    with open_library(folder / "library") as library:
-        vectors, ids = fill(library, arguments.segments)
+    library, bare_name = str(folder / "library"), "bare FastAPI + FAISS"
+    with open_library(folder / "library") as opened:
+        vectors, ids = fill(opened, arguments.segments)
     np.save(folder / "vectors.npy", vectors)
     np.save(folder / "ids.npy", np.array(ids))
-    ports = {"searchkit": 8791, "bare FastAPI + FAISS": 8792}
-    paths = {"searchkit": "/v1/search?k=10&q=", "bare FastAPI + FAISS": "/search?k=10&q="}
-    serve = [
-        sys.executable,
-        "-m",
-        "searchkit",
-        "serve",
-        "--library",
-        str(folder / "library"),
-        "--port",
-        "8791",
-    ]
+    write_pictures(folder / "new", arguments.new_pictures)
+    searchkit = [sys.executable, "-m", "searchkit"]
+    serve = [*searchkit, "serve", "--library", library, "--port", "8791"]
     bare = [sys.executable, "-c", BARE, str(folder / "vectors.npy"), str(folder / "ids.npy"), "8792"]
-    servers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in (serve, bare)]
-    rows = []
-    try:
+    index = [*searchkit, "index", "--library", library, str(folder / "new")]
+    with running(serve, bare) as servers:
+        pids = [server.pid for server in servers]
+        targets = {
+            "searchkit": (8791, "/v1/search?k=10&q=", pids[0]),
+            bare_name: (8792, "/search?k=10&q=", pids[1]),
+        }
         wait_until_ready("http://127.0.0.1:8791/readyz")
         wait_until_ready("http://127.0.0.1:8792/search?q=warm")
-        for clients in arguments.clients:
-            rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in ports}
-            for number in range(arguments.rounds):
-                # In turns, so that what else the machine does falls on both.
-                for name, port in ports.items():
-                    rounds[name].append(load(port, paths[name], clients, arguments.seconds, number, folder))
-            for name, told in rounds.items():
-                keys = ("p50", "p95", "p99", "per_second")
-                medians = {key: round(statistics.median(one[key] for one in told), 2) for key in keys}
-                errors = sum(one["errors"] for one in told)
-                rows.append({"server": name, "clients": clients, **medians, "errors": errors})
-    finally:
-        for server in servers:
-            server.terminate()
-        for server in servers:
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+        rows = [row for clients in arguments.clients for row in compare(targets, clients, arguments, folder)]
+        with running(index) as (run,):
+            time.sleep(3)
+            for row in compare(targets, 1, arguments, folder):
+                rows.append({**row, "server": f"{row['server']}, indexing"})
+            if run.poll() is not None:
+                print(
+                    "the index run ended before the last rows were measured: --new-pictures", file=sys.stderr
+                )
     return rows
+
+
+def compare(
+    targets: dict[str, tuple[int, str, int]], clients: int, arguments: argparse.Namespace, folder: Path
+) -> list[dict[str, Any]]:
+    """Rounds of each server in turns, so that what else the machine does falls on both; their medians."""
+    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
+    for number in range(arguments.rounds):
+        for name, (port, path, pid) in targets.items():
+            before_s = cpu_s(pid)
+            told = load(port, path, clients, arguments.seconds, number, folder)
+            told["cpu"] = 1000 * (cpu_s(pid) - before_s) / max(1, told["requests"])
+            rounds[name].append(told)
+    return [
+        {
+            "server": name,
+            "clients": clients,
+            **{
+                key: round(statistics.median(one[key] for one in told), 2)
+                for key in ("p50", "p95", "p99", "per_second", "cpu")
+            },
+            "errors": sum(one["errors"] for one in told),
+        }
+        for name, told in rounds.items()
+    ]
 
 
 def main() -> None:
@@ -197,17 +249,20 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 50])
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--new-pictures", type=int, default=1500, help="What is indexed meanwhile.")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed: apt-get install wrk")
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(arguments, Path(folder))
-    print(f"{'server':24} {'clients':>7} {'p50':>8} {'p95':>8} {'p99':>8} {'req/s':>8} {'errors':>7}")
+    print(
+        f"{'server':30} {'clients':>7} {'p50':>8} {'p95':>8} {'p99':>8} {'req/s':>8} {'cpu':>7} {'errors':>7}"
+    )
     for row in rows:
         print(
-            f"{row['server']:24} {row['clients']:7} {row['p50']:8.1f} {row['p95']:8.1f} {row['p99']:8.1f} "
-            f"{row['per_second']:8.1f} {row['errors']:7}"
+            f"{row['server']:30} {row['clients']:7} {row['p50']:8.1f} {row['p95']:8.1f} {row['p99']:8.1f} "
+            f"{row['per_second']:8.1f} {row['cpu']:7.1f} {row['errors']:7}"
         )
     if arguments.json:
         arguments.json.write_text(json.dumps({"segments": arguments.segments, "rows": rows}, indent=2) + "\n")

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from searchkit import errors
-from searchkit.errors import DependencyMissing, QueryError, SearchkitError, ServerError, UsageError
-from searchkit.types import Modality, Result, Results, Span
+from searchkit.answers import (
+    duplicates_of,
+    error_of,
+    explanation_of,
+    failure_of,
+    index_report_of,
+    result_of,
+    run_of,
+    saved_of,
+    status_of,
+    verify_report_of,
+)
+from searchkit.catalog.assets import FileError
+from searchkit.catalog.runs import RunRow
+from searchkit.catalog.saved import SavedRow
+from searchkit.catalog.tables import RunState
+from searchkit.duplicates import DuplicateGroup
+from searchkit.errors import DependencyMissing, QueryError, ServerError, UsageError
+from searchkit.query.calibrate import CUTOFF
+from searchkit.query.explain import Explanation
+from searchkit.status import LibraryStatus
+from searchkit.types import AudioSample, ImageSample, Modality, Result, Results, Sample, TextSample
 
 if TYPE_CHECKING:
+    from searchkit.indexer import IndexReport, Progress, VerifyReport
     from searchkit.query import Filter, Query
     from searchkit.types import FloatArray
 
@@ -23,6 +46,9 @@ __all__ = ["Client"]
 
 _PAGE = 200
 _TIMEOUT_S = 120.0
+_POLL_S = 0.25
+_EMBED_INPUTS = 256
+_EMBED_CHARS = 16 << 20
 
 
 class Client:
@@ -33,6 +59,9 @@ class Client:
         with sk.Client("http://127.0.0.1:8765") as library:
             for result in library.search(sk.audio("bark.wav") + 0.5 * sk.text("in the snow"), to="image"):
                 print(result.match, result.path)
+
+    Its verbs take and give what those of ``Library`` do, and raise the same errors. A ``Client`` may be used
+    from several threads.
 
     Args:
         url: the server's address.
@@ -63,6 +92,10 @@ class Client:
         where: Filter | str | None = None,
         spans: bool = False,
         diverse: bool = False,
+        fusion: str = "calibrated",
+        hybrid: bool = False,
+        prompts: Sequence[str] = (),
+        cutoff: float = CUTOFF,
     ) -> Results:
         """As ``Library.search``; files of the query that are not here are looked for in the library.
 
@@ -73,50 +106,184 @@ class Client:
         """
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}", hint="-k 10")
-        names = [to] if isinstance(to, str) else to
         asked: dict[str, Any] = {
-            "to": None
-            if names is None
-            else [part.strip() for name in names for part in str(name).split(",")],
+            "to": _modalities(to),
             "where": None if where is None else str(where),
             "k": min(k, _PAGE),
             "spans": spans,
             "diverse": diverse,
+            "fusion": fusion,
+            "hybrid": hybrid,
+            "prompts": list(prompts),
+            "cutoff": cutoff,
         }
         answer = self._first_page(query, asked)
-        found = [_result(row) for row in answer["results"]]
+        found = [result_of(row) for row in answer["results"]]
         while len(found) < k and answer["next_cursor"]:
             answer = self._send("POST", "/v1/search", json={"cursor": answer["next_cursor"]})
-            found += [_result(row) for row in answer["results"]]
-        return Results(str(query), answer["space"], tuple(found[:k]))
+            found += [result_of(row) for row in answer["results"]]
+        return Results(str(query), answer["space"], tuple(found[:k]), cutoff)
 
-    def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Embed words: (N, dim) unit rows.
+    def explain(
+        self,
+        query: Query | str,
+        path: str | Path,
+        *,
+        to: str | Modality | Sequence[str | Modality] | None = None,
+        where: Filter | str | None = None,
+        hybrid: bool = False,
+        prompts: Sequence[str] = (),
+    ) -> Explanation:
+        """As ``Library.explain``, for queries of words, ids and files of the library.
 
         Raises:
-            QueryError: a text is empty.
+            UsageError: the library holds no such file.
+            QueryError: the query does not parse, is empty, or names a file that the library does not hold.
+        """
+        body = {
+            "query": str(query),
+            "path": str(path),
+            "to": _modalities(to),
+            "where": None if where is None else str(where),
+            "hybrid": hybrid,
+            "prompts": list(prompts),
+        }
+        return explanation_of(self._send("POST", "/v1/explain", json=body))
+
+    def duplicates(
+        self,
+        *,
+        to: str | Modality | Sequence[str | Modality] | None = None,
+        threshold: float | None = None,
+        where: Filter | str | None = None,
+        near: bool = True,
+    ) -> list[DuplicateGroup]:
+        """As ``Library.duplicates``."""
+        asked = {
+            "to": _modalities(to),
+            "threshold": threshold,
+            "where": None if where is None else str(where),
+            "near": near,
+            "limit": 1000,
+        }
+        params = {name: value for name, value in asked.items() if value is not None}
+        return [duplicates_of(group) for group in self._pages("/v1/duplicates", "groups", params)]
+
+    def embed(self, samples: Sequence[Sample | str]) -> FloatArray:
+        """As ``Library.embed``: (N, dim) unit rows; words may be given as they are.
+
+        Raises:
+            UsageError: there is nothing to embed.
         """
         import numpy as np
 
-        if not texts:
+        if not samples:
             raise UsageError("there is nothing to embed")
-        body = {"input": list(texts), "encoding_format": "base64"}
-        rows = self._send("POST", "/v1/embeddings", json=body)["data"]
-        stacked: FloatArray = np.stack(
-            [
-                np.frombuffer(base64.b64decode(row["embedding"]), dtype="<f4").astype(np.float32)
-                for row in rows
-            ]
-        )
+        rows: list[FloatArray] = []
+        for inputs in _batches([_input(sample) for sample in samples]):
+            answer = self._send("POST", "/v1/embeddings", json={"input": inputs, "encoding_format": "base64"})
+            rows += [np.frombuffer(base64.b64decode(row["embedding"]), dtype="<f4") for row in answer["data"]]
+        stacked: FloatArray = np.stack(rows).astype(np.float32)
         return stacked
 
-    def status(self) -> dict[str, Any]:
-        """What the library holds; as ``LibraryStatus.to_dict``."""
-        return dict(self._send("GET", "/v1/status"))
+    def save_query(
+        self,
+        name: str,
+        query: Query | str,
+        *,
+        to: str | Modality | Sequence[str | Modality] | None = None,
+        where: Filter | str | None = None,
+        prompts: Sequence[str] = (),
+    ) -> SavedRow:
+        """As ``Library.save_query``; its files are files of the library.
 
-    def errors(self) -> list[dict[str, Any]]:
+        Raises:
+            UsageError: the name is none.
+            QueryError: the query or the modalities do not parse.
+        """
+        body = {
+            "query": str(query),
+            "to": _modalities(to),
+            "where": None if where is None else str(where),
+            "prompts": list(prompts),
+        }
+        return saved_of(self._send("PUT", f"/v1/queries/{_quoted(name)}", json=body))
+
+    def saved_queries(self) -> dict[str, SavedRow]:
+        """The saved queries, by name."""
+        rows = self._send("GET", "/v1/queries")["queries"]
+        return {row["name"]: saved_of(row) for row in rows}
+
+    def delete_query(self, name: str) -> None:
+        """Forget a saved query.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        self._send("DELETE", f"/v1/queries/{_quoted(name)}", raw=True)
+
+    def index(
+        self,
+        *paths: str | Path,
+        progress: Progress | None = None,
+        retry_failed: bool = False,
+        stop: threading.Event | None = None,
+    ) -> IndexReport:
+        """Have the server bring the library in line with folders that were indexed before; waits for the end.
+
+        Args:
+            paths: folders, or parts of them, on the server; none for all.
+            progress: hears how far it is.
+            retry_failed: read files again that could not be read.
+            stop: once it is set, the run ends after the batch in hand.
+
+        Raises:
+            UsageError: a path does not lie in an indexed folder.
+            LibraryLocked: a run goes on.
+            ServerError: the run failed.
+        """
+        body = {"paths": [str(path) for path in paths], "retry_failed": retry_failed}
+        after = self._send("POST", "/v1/runs", json=body)["after"]
+        if progress is not None:
+            progress.stage("embed", None)
+        done, is_stopping = 0, False
+        while True:
+            time.sleep(_POLL_S)
+            said = self._send("GET", "/v1/runs", params={"limit": 1})["runs"]
+            run = said[0] if said and said[0]["id"] > after else None
+            if run is None or run["state"] == RunState.FAILED.value:
+                complaint = self._send("GET", "/v1/status")["run_complaint"]
+                reason = complaint or (run["error"] if run is not None else "")
+                if reason:
+                    raise ServerError(reason, hint="`searchkit runs` on the server")
+            if run is not None and progress is not None and (run["done"] or 0) > done:
+                progress.advance(run["done"] - done, stage="embed")
+                done = run["done"]
+            if run is not None and run["state"] != RunState.RUNNING.value:
+                return index_report_of(run_of(run), self.errors(), self.status())
+            if stop is not None and stop.is_set() and not is_stopping:
+                is_stopping = self._send("POST", "/v1/runs/stop", json={})["stopped"]
+
+    def remove(self, *paths: str | Path) -> int:
+        """Take files and folders out of the library; returns how many. The files themselves stay.
+
+        Raises:
+            UsageError: the library holds nothing at a path.
+            LibraryLocked: a run goes on.
+        """
+        return int(self._send("POST", "/v1/remove", json={"paths": [str(path) for path in paths]})["removed"])
+
+    def verify(self, *, repair: bool = False) -> VerifyReport:
+        """As ``Library.verify``."""
+        return verify_report_of(self._send("POST", "/v1/verify", json={"repair": repair}))
+
+    def status(self) -> LibraryStatus:
+        """What the library holds."""
+        return status_of(self._send("GET", "/v1/status"))
+
+    def errors(self) -> list[FileError]:
         """Files that could not be read, and why."""
-        return list(self._pages("/v1/errors", "errors"))
+        return [failure_of(row) for row in self._pages("/v1/errors", "errors")]
 
     def tag(self, *paths: str | Path, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
         """Put tags on files and folders of the library, and take others off; returns how many files.
@@ -131,23 +298,9 @@ class Client:
         """How many files carry each tag."""
         return dict(self._send("GET", "/v1/tags")["tags"])
 
-    def index(self, *paths: str | Path, retry_failed: bool = False) -> None:
-        """Begin a run on the server over everything that was indexed before, or parts of it; see ``runs``.
-
-        Raises:
-            UsageError: a path does not lie in an indexed folder.
-            LibraryLocked: a run goes on.
-        """
-        body = {"paths": [str(path) for path in paths], "retry_failed": retry_failed}
-        self._send("POST", "/v1/runs", json=body)
-
-    def runs(self, limit: int = 20) -> list[dict[str, Any]]:
-        """The latest index runs, newest first; of one that goes on, how far it is."""
-        return list(self._send("GET", "/v1/runs", params={"limit": limit}))
-
-    def explain(self, query: Query | str, asset_id: int) -> dict[str, Any]:
-        """Why a file ranks where it does; as ``Explanation.to_dict``."""
-        return dict(self._send("POST", "/v1/explain", json={"query": str(query), "asset_id": asset_id}))
+    def runs(self, limit: int = 20) -> list[RunRow]:
+        """The latest index runs, newest first."""
+        return [run_of(row) for row in self._send("GET", "/v1/runs", params={"limit": limit})["runs"]]
 
     def thumbnail(self, result: Result, size_px: int = 320) -> bytes:
         """A small picture of a result, as WebP."""
@@ -173,13 +326,13 @@ class Client:
         self.close()
 
     def _first_page(self, query: Query | str, asked: dict[str, Any]) -> dict[str, Any]:
-        from searchkit.query import Query, Term, parse
+        from searchkit.query import Query, Term
         from searchkit.query.algebra import Segment, Text
 
-        value = parse(query) if isinstance(query, str) else query
+        value = self._parsed(query) if isinstance(query, str) else query
         files: dict[str, Path] = {}
         terms = []
-        for term in value.terms:
+        for term in value.terms if value is not None else ():
             operand = term.operand
             if not isinstance(operand, Text | Segment) and (path := Path(operand.path)).is_file():
                 # Two files may have one name in two folders.
@@ -187,16 +340,29 @@ class Client:
                 files[name] = path
                 operand = replace(operand, path=name)
             terms.append(Term(term.weight, operand))
-        asked = {**asked, "query": str(Query(terms))}
         if not files:
-            return dict(self._send("POST", "/v1/search", json=asked))
+            return dict(self._send("POST", "/v1/search", json={**asked, "query": str(query)}))
+        form = {"request": json.dumps({**asked, "query": str(Query(terms))})}
         with ExitStack() as stack:
             sent = [("file", (name, stack.enter_context(path.open("rb")))) for name, path in files.items()]
-            form = {"request": json.dumps(asked)}
             return dict(self._send("POST", "/v1/search", data=form, files=sent))
 
-    def _pages(self, path: str, name: str) -> Iterator[dict[str, Any]]:
-        params: dict[str, Any] = {"limit": _PAGE}
+    def _parsed(self, source: str) -> Query | None:
+        """A query's value, to see which files it names; None where only the server can say what it means."""
+        from searchkit.query import parse
+        from searchkit.query.patterns import SAVED
+
+        if SAVED.fullmatch(source.strip()):
+            return None
+        rows = self.saved_queries() if "@" in source else {}
+        saved = {name: parse(row.source) for name, row in rows.items()}
+        try:
+            return parse(source, saved=saved)
+        except QueryError:
+            return None
+
+    def _pages(self, path: str, name: str, asked: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        params: dict[str, Any] = {"limit": _PAGE, **(asked or {})}
         while True:
             page = self._send("GET", path, params=params)
             yield from page[name]
@@ -217,38 +383,53 @@ class Client:
             said = response.json()
         except ValueError:
             said = {}
-        raise _error(response.status_code, said)
+        raise error_of(response.status_code, said)
 
 
-def _error(status: int, said: Mapping[str, Any]) -> SearchkitError:
-    """The exception that the server raised, where it can be made from words alone."""
-    message, hint = str(said.get("detail", f"the server answered {status}")), str(said.get("hint", ""))
-    kind = getattr(errors, str(said.get("code", "")), None)
-    if isinstance(kind, type) and issubclass(kind, SearchkitError):
-        if kind is errors.DecodeError:
-            path, _, reason = message.partition(": ")
-            return errors.DecodeError(path, reason, hint=hint)
-        if kind is errors.QuerySyntaxError:
-            return QueryError(message, hint=hint)
-        if kind not in (DependencyMissing, errors.Unavailable):
-            return kind(message, hint=hint)
-    return ServerError(message, hint=hint, status=status)
+def _modalities(to: str | Modality | Sequence[str | Modality] | None) -> list[str] | None:
+    if to is None:
+        return None
+    return [part.strip() for name in ([to] if isinstance(to, str) else to) for part in str(name).split(",")]
 
 
-def _result(row: Mapping[str, Any]) -> Result:
-    span = None
-    if row["start_s"] is not None and row["end_s"] is not None:
-        span = Span(row["start_s"], row["end_s"])
-    return Result(
-        rank=row["rank"],
-        path=Path(row["path"]),
-        modality=Modality(row["modality"]),
-        score=row["score"] or 0.0,
-        span=span,
-        asset_id=row["asset_id"],
-        segment_id=row["segment_id"],
-        text=row["text"],
-        match=row.get("match"),
-        z=row.get("z"),
-        copies=tuple(Path(copy) for copy in row.get("copies", ())),
-    )
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name.removeprefix("@"), safe="")
+
+
+def _input(sample: Sample | str) -> str | dict[str, Any]:
+    """A sample as ``/v1/embeddings`` takes it; nothing is lost on the way."""
+    if isinstance(sample, str):
+        return {"type": "text", "text": sample}
+    if isinstance(sample, TextSample):
+        return {"type": "text", "text": sample.text}
+    out = io.BytesIO()
+    if isinstance(sample, ImageSample):
+        from PIL import Image
+
+        Image.fromarray(sample.pixels).save(out, "PNG", compress_level=1)
+    elif not isinstance(sample, AudioSample):
+        raise UsageError(
+            f"a sample of {sample.modality} is not sent over HTTP", hint="embed it beside the model"
+        )
+    else:
+        import soundfile
+
+        soundfile.write(out, sample.waveform, sample.rate_hz, format="WAV", subtype="FLOAT")
+    return f"data:;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def _batches(inputs: Sequence[str | dict[str, Any]]) -> Iterator[list[str | dict[str, Any]]]:
+    """So many at a time as a request may hold."""
+    batch: list[str | dict[str, Any]] = []
+    chars = 0
+    for entry in inputs:
+        size = len(entry) if isinstance(entry, str) else len(entry["text"])
+        if batch and (len(batch) == _EMBED_INPUTS or chars + size > _EMBED_CHARS):
+            yield batch
+            batch, chars = [], 0
+        batch.append(entry)
+        chars += size
+    if batch:
+        yield batch

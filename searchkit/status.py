@@ -44,17 +44,16 @@ class LibraryStatus:
             "failed": self.failed,
             "segments": self.segments,
             "spaces": [
-                {"fingerprint": space.fingerprint, "encoder": space.encoder, "dim": space.dim}
+                {
+                    "fingerprint": space.fingerprint,
+                    "encoder": space.encoder,
+                    "revision": space.revision,
+                    "preprocessing": space.preprocessing,
+                    "dim": space.dim,
+                }
                 for space in self.spaces
             ],
-            "last_run": None
-            if run is None
-            else {
-                "state": run.state.value,
-                "started_at": run.started_at.isoformat(),
-                "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
-                "counts": run.counts,
-            },
+            "last_run": None if run is None else run.to_dict(),
         }
 
 

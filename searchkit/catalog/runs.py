@@ -106,13 +106,14 @@ def end_run(
     )
 
 
-def recent_runs(connection: Connection, limit: int = 20) -> list[RunRow]:
-    """The latest runs, newest first."""
-    rows = connection.execute(
-        select(Run.id, Run.started_at, Run.ended_at, Run.state, Run.roots, Run.counts, Run.error, Run.host)
-        .order_by(Run.id.desc())
-        .limit(limit)
+def recent_runs(connection: Connection, limit: int = 20, *, before: int | None = None) -> list[RunRow]:
+    """The latest runs, newest first; those older than ``before`` when it is given."""
+    asked = select(
+        Run.id, Run.started_at, Run.ended_at, Run.state, Run.roots, Run.counts, Run.error, Run.host
     )
+    if before is not None:
+        asked = asked.where(Run.id < before)
+    rows = connection.execute(asked.order_by(Run.id.desc()).limit(limit))
     return [
         RunRow(
             row.id,

@@ -15,7 +15,20 @@ from searchkit.library import Library
 from searchkit.web.limits import BodyLimit, RateLimit
 from searchkit.web.models import Problem
 from searchkit.web.problems import add_problem_handlers
-from searchkit.web.routes import assets, embeddings, library, map, page, search, server, session, uploads
+from searchkit.web.routes import (
+    assets,
+    embeddings,
+    library,
+    map,
+    page,
+    queries,
+    runs,
+    search,
+    server,
+    session,
+    upkeep,
+    uploads,
+)
 from searchkit.web.security import Guard
 from searchkit.web.served import Served
 from searchkit.web.settings import ServeSettings
@@ -62,7 +75,20 @@ def create_app(opened: Library, settings: ServeSettings | None = None) -> FastAP
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.served = served
-    for routes in (search, uploads, assets, library, map, embeddings, session, server, page):
+    for routes in (
+        search,
+        queries,
+        uploads,
+        assets,
+        library,
+        runs,
+        upkeep,
+        map,
+        embeddings,
+        session,
+        server,
+        page,
+    ):
         app.include_router(routes.router)
     app.mount("/static", page.static_files(), name="static")
     add_problem_handlers(app)
@@ -73,7 +99,7 @@ def create_app(opened: Library, settings: ServeSettings | None = None) -> FastAP
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(chosen.cors_origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["authorization", "content-type", "range"],
             max_age=600,
         )

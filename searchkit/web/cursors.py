@@ -6,13 +6,14 @@ import base64
 import binascii
 import json
 import zlib
-from typing import Any
+from typing import Any, TypeVar
 
 from searchkit.errors import QueryError
 
-__all__ = ["read_cursor", "write_cursor"]
+__all__ = ["number_of", "read_cursor", "write_cursor"]
 
 _MAX_BYTES = 200_000
+_Default = TypeVar("_Default", int, None)
 
 
 def write_cursor(value: dict[str, Any]) -> str:
@@ -37,7 +38,25 @@ def read_cursor(cursor: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValueError("not an object")
     except (ValueError, binascii.Error, zlib.error, RecursionError):
-        raise QueryError(
-            "that is no cursor of this server", hint="give back next_cursor as it came, or leave it out"
-        ) from None
+        raise _unknown() from None
     return value
+
+
+def number_of(cursor: str | None, name: str, *, default: _Default) -> int | _Default:
+    """The number that a cursor says the next page begins at; ``default`` without a cursor.
+
+    Raises:
+        QueryError: it says none.
+    """
+    if not cursor:
+        return default
+    value = read_cursor(cursor).get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise _unknown()
+    return value
+
+
+def _unknown() -> QueryError:
+    return QueryError(
+        "that is no cursor of this server", hint="give back next_cursor as it came, or leave it out"
+    )

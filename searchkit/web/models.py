@@ -7,40 +7,78 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from searchkit.query.calibrate import CUTOFF
 from searchkit.types import Modality
 
 __all__ = [
     "AssetInfo",
-    "Failure",
-    "FailureList",
-    "ExplainAnswer",
-    "ExplainRequest",
-    "FieldInfo",
     "Embedding",
     "EmbeddingInput",
     "EmbeddingList",
     "EmbeddingRequest",
     "EmbeddingUsage",
-    "MapInfo",
+    "ExplainAnswer",
+    "ExplainRequest",
+    "ModelInfo",
+    "ModelList",
     "Problem",
-    "RunInfo",
-    "RunRequest",
+    "RequestModel",
     "SearchAnswer",
     "SearchRequest",
     "SearchResult",
     "SegmentInfo",
     "SegmentSpan",
-    "SessionInfo",
-    "SessionRequest",
-    "StatusInfo",
-    "TagChange",
-    "TagChanged",
-    "TagCounts",
     "TermInfo",
     "UploadInfo",
+    "example",
 ]
 
 _DOG = "/home/me/photos/dog.jpg"
+_WHEN = "2024-05-01T12:00:00"
+_RESULT: dict[str, Any] = {
+    "rank": 1,
+    "path": _DOG,
+    "name": "dog.jpg",
+    "modality": "image",
+    "score": 0.31,
+    "start_s": None,
+    "end_s": None,
+    "asset_id": 12,
+    "segment_id": 34,
+    "text": None,
+    "mime": "image/jpeg",
+    "width_px": 1200,
+    "height_px": 800,
+    "duration_s": None,
+    "date": _WHEN,
+    "tags": ["holiday"],
+    "match": 0.87,
+    "copies": [],
+    "found_by": ["vectors"],
+}
+_SEGMENT: dict[str, Any] = {
+    "segment_id": 34,
+    "encoded_as": "image",
+    "start_s": None,
+    "end_s": None,
+    "text": None,
+}
+_ASSET: dict[str, Any] = {
+    "asset_id": 12,
+    "path": _DOG,
+    "name": "dog.jpg",
+    "modality": "image",
+    "mime": "image/jpeg",
+    "size_bytes": 94_000,
+    "date": _WHEN,
+    "added_at": _WHEN,
+    "width_px": 1200,
+    "height_px": 800,
+    "duration_s": None,
+    "facts": {},
+    "tags": ["holiday"],
+    "segments": [_SEGMENT],
+}
 MAX_QUERY_CHARS = 20_000
 MAX_PAGE = 200
 
@@ -48,27 +86,35 @@ Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_
 Key = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class _Request(BaseModel):
+class RequestModel(BaseModel):
+    """What a body may hold: nothing that is not known."""
+
     model_config = ConfigDict(extra="forbid")
+
+
+def example(
+    value: dict[str, Any], *, extra: Literal["allow", "forbid", "ignore"] | None = None
+) -> ConfigDict:
+    """A model's configuration with an example for ``/openapi.json``."""
+    config = ConfigDict(json_schema_extra={"examples": [value]})
+    if extra is not None:
+        config["extra"] = extra
+    return config
 
 
 class Problem(BaseModel):
     """An error, as RFC 9457 has it; ``detail`` and ``hint`` are the words of the command line."""
 
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "about:blank",
-                    "title": "The request cannot be answered as asked",
-                    "status": 400,
-                    "detail": "no such file: cat.jpg",
-                    "hint": "send it with the request, or name a file of the library",
-                    "code": "QueryError",
-                }
-            ]
+    model_config = example(
+        {
+            "type": "about:blank",
+            "title": "The request cannot be answered as asked",
+            "status": 400,
+            "detail": "no such file: cat.jpg",
+            "hint": "send it with the request, or name a file of the library",
+            "code": "QueryError",
         },
+        extra="allow",
     )
 
     type: str
@@ -79,8 +125,10 @@ class Problem(BaseModel):
     code: str = Field(description="Name of the error; the same names as in `searchkit.errors`.")
 
 
-class SearchRequest(_Request):
+class SearchRequest(RequestModel):
     """A search; with a ``cursor`` everything else is taken from it."""
+
+    model_config = example({"query": '"a dog" + 0.5*"in the snow"', "to": ["image"], "where": "date>=2019"})
 
     query: str = Field(
         default="",
@@ -98,18 +146,34 @@ class SearchRequest(_Request):
     k: int = Field(default=30, ge=1, le=MAX_PAGE, description="Results on one page.")
     spans: bool = Field(default=False, description="Every matching span, not the best of each file.")
     diverse: bool = Field(default=False, description="Prefer results that differ from those before them.")
+    hybrid: bool = Field(default=False, description="Search names and texts by word as well.")
+    fusion: Literal["calibrated", "rrf"] = Field(
+        default="calibrated", description="How several modalities interleave."
+    )
+    prompts: list[str] = Field(
+        default_factory=list,
+        max_length=16,
+        description="What is embedded for words, `{}` standing for them; several average.",
+        examples=[["a photo of {}"]],
+    )
+    cutoff: float = Field(default=CUTOFF, ge=0, le=1, description="Lowest `match` of a good result.")
     cursor: str | None = Field(
         default=None, max_length=40_000, description="`next_cursor` of the page before."
     )
 
 
-class ExplainRequest(_Request):
+class ExplainRequest(RequestModel):
     """Why does this file rank where it does?"""
 
-    query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS, examples=["a dog in the snow"])
-    asset_id: Key = Field(examples=[12])
+    model_config = example({"query": "a dog in the snow", "asset_id": 12})
+
+    query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS)
+    asset_id: Key | None = None
+    path: str | None = Field(default=None, max_length=4096, description="The file, instead of asset_id.")
     to: list[Modality] | None = None
     where: str | None = Field(default=None, max_length=4000)
+    hybrid: bool = False
+    prompts: list[str] = Field(default_factory=list, max_length=16)
 
 
 class TermShare(BaseModel):
@@ -124,7 +188,23 @@ class TermShare(BaseModel):
 class ExplainAnswer(BaseModel):
     """Why a file ranks where it does; as ``searchkit explain --json``."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = example(
+        {
+            "path": _DOG,
+            "segment_id": 34,
+            "score": 0.31,
+            "rank": 1,
+            "terms": [
+                {
+                    "term": 'text:"a dog in the snow"',
+                    "weight": 1.0,
+                    "similarity": 0.31,
+                    "contribution": 0.31,
+                }
+            ],
+        },
+        extra="allow",
+    )
 
     path: str
     segment_id: int
@@ -147,33 +227,7 @@ class TermInfo(BaseModel):
 class SearchResult(BaseModel):
     """One result: a file, or a span of one. Further fields that the library gives are passed through."""
 
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "examples": [
-                {
-                    "rank": 1,
-                    "path": _DOG,
-                    "name": "dog.jpg",
-                    "modality": "image",
-                    "score": 0.31,
-                    "start_s": None,
-                    "end_s": None,
-                    "asset_id": 12,
-                    "segment_id": 34,
-                    "text": None,
-                    "mime": "image/jpeg",
-                    "width_px": 1200,
-                    "height_px": 800,
-                    "duration_s": None,
-                    "date": "2019-06-30T18:00:00",
-                    "tags": ["holiday"],
-                    "match": 0.87,
-                    "copies": [],
-                }
-            ]
-        },
-    )
+    model_config = example(_RESULT, extra="allow")
 
     rank: int = Field(description="Counts from 1.")
     path: str
@@ -200,11 +254,34 @@ class SearchResult(BaseModel):
 class SearchAnswer(BaseModel):
     """One page of results, best first."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = example(
+        {
+            "query": 'text:"a dog in the snow"',
+            "terms": [
+                {
+                    "kind": "text",
+                    "weight": 1.0,
+                    "value": "a dog in the snow",
+                    "source": 'text:"a dog in the snow"',
+                }
+            ],
+            "to": ["image"],
+            "where": None,
+            "space": "0f3a2b5c7d9e1f02",
+            "cutoff": CUTOFF,
+            "results": [_RESULT],
+            "next_cursor": "eNqrVkrLz1eyUkpKLFKqBQAmFAR0",
+            "took_ms": 12.5,
+        },
+        extra="allow",
+    )
 
     query: str = Field(description="The query in its own grammar.")
     terms: list[TermInfo]
+    to: list[Modality] | None = Field(default=None, description="What was to be found.")
+    where: str | None = Field(default=None, description="The filter that was set.")
     space: str = Field(description="Fingerprint of the space that was searched.")
+    cutoff: float = Field(default=CUTOFF, description="Lowest `match` of a good result.")
     results: list[SearchResult]
     next_cursor: str | None = Field(description="Give it back for the next page; null on the last.")
     took_ms: float
@@ -222,6 +299,8 @@ class SegmentSpan(BaseModel):
 
 class AssetInfo(BaseModel):
     """A file of the library."""
+
+    model_config = example(_ASSET)
 
     asset_id: int
     path: str
@@ -242,6 +321,8 @@ class AssetInfo(BaseModel):
 class SegmentInfo(BaseModel):
     """One segment with its file."""
 
+    model_config = example({"segment": _SEGMENT, "asset": _ASSET})
+
     segment: SegmentSpan
     asset: AssetInfo
 
@@ -249,7 +330,21 @@ class SegmentInfo(BaseModel):
 class UploadInfo(BaseModel):
     """A kept upload: put ``source`` into a query."""
 
-    id: str = Field(examples=["upload/0f3a2b5c7d9e1f02a4b6c8d0e2f40618"])
+    model_config = example(
+        {
+            "id": "upload/0f3a2b5c7d9e1f02a4b6c8d0e2f40618",
+            "name": "bark.wav",
+            "modality": "audio",
+            "mime": "audio/wav",
+            "size_bytes": 79_000,
+            "width_px": None,
+            "height_px": None,
+            "duration_s": 1.8,
+            "source": "audio:upload/0f3a2b5c7d9e1f02a4b6c8d0e2f40618",
+        }
+    )
+
+    id: str
     name: str
     modality: Modality
     mime: str
@@ -257,133 +352,24 @@ class UploadInfo(BaseModel):
     width_px: int | None
     height_px: int | None
     duration_s: float | None
-    source: str = Field(examples=["audio:upload/0f3a2b5c7d9e1f02a4b6c8d0e2f40618"])
+    source: str
 
 
-class TagChange(_Request):
-    """Tags to put on files and to take off."""
-
-    asset_ids: list[Key] = Field(default_factory=list, max_length=10_000, examples=[[12, 13]])
-    paths: list[str] = Field(default_factory=list, max_length=10_000, description="Files and folders.")
-    add: list[Tag] = Field(default_factory=list, max_length=100, examples=[["holiday"]])
-    remove: list[Tag] = Field(default_factory=list, max_length=100)
-
-
-class TagChanged(BaseModel):
-    """How many files were meant."""
-
-    changed: int
-    tags: dict[str, int]
-
-
-class TagCounts(BaseModel):
-    """How many files carry each tag."""
-
-    tags: dict[str, int] = Field(examples=[{"holiday": 12}])
-
-
-class StatusInfo(BaseModel):
-    """What the library holds; as ``searchkit status --json``."""
-
-    model_config = ConfigDict(extra="allow")
-
-    library: str
-    roots: list[str]
-    assets: dict[str, int]
-    failed: int
-    segments: dict[str, int]
-    spaces: list[dict[str, Any]]
-    last_run: dict[str, Any] | None
-    model: str
-    read_only: bool
-    version: str
-    run_complaint: str = Field(description="What a run said that this server started and that failed.")
-
-
-class RunInfo(BaseModel):
-    """A run of the indexer."""
-
-    id: int
-    state: str = Field(examples=["done"])
-    started_at: datetime
-    ended_at: datetime | None
-    roots: list[str]
-    counts: dict[str, Any]
-    error: str | None
-    done: int | None = Field(default=None, description="Files dealt with so far, while it runs.")
-    total: int | None = Field(default=None, description="Files of this stage, where known.")
-    stage: str | None = None
-
-
-class RunRequest(_Request):
-    """Start a run over everything that was indexed before, or over some of it."""
-
-    paths: list[str] = Field(default_factory=list, max_length=100, description="Within indexed folders.")
-    retry_failed: bool = False
-
-
-class Failure(BaseModel):
-    """A file that could not be read, and why."""
-
-    asset_id: int
-    path: str
-    reason: str
-    at: datetime
-
-
-class FailureList(BaseModel):
-    """Files that could not be read."""
-
-    errors: list[Failure]
-    next_cursor: str | None
-
-
-class FieldInfo(BaseModel):
-    """A name that filters know."""
-
-    name: str
-    about: str
-    ordered: bool
-
-
-class SessionRequest(_Request):
-    """Sign a browser in."""
-
-    token: str = Field(max_length=500)
-
-
-class SessionInfo(BaseModel):
-    """How a browser stands with the server."""
-
-    token_needed: bool
-    signed_in: bool
-
-
-class MapInfo(BaseModel):
-    """How far the map of the library is."""
-
-    state: Literal["absent", "computing", "ready", "failed"]
-    points: int
-    share_done: float = Field(ge=0, le=1)
-    is_current: bool = Field(description="False when the library changed since.")
-    reason: str
-
-
-class ImageUrl(_Request):
+class ImageUrl(RequestModel):
     """A picture."""
 
     url: str = Field(description="A data: URL.")
     detail: str | None = None
 
 
-class InputAudio(_Request):
+class InputAudio(RequestModel):
     """A sound."""
 
     data: str = Field(description="Its bytes in base64.")
     format: str | None = None
 
 
-class ContentPart(_Request):
+class ContentPart(RequestModel):
     """One input, as chat messages have them."""
 
     type: Literal["text", "image_url", "input_audio"]
@@ -395,12 +381,20 @@ class ContentPart(_Request):
 EmbeddingInput = Annotated[str, StringConstraints(min_length=1)] | ContentPart
 
 
-class EmbeddingRequest(_Request):
+class EmbeddingRequest(RequestModel):
     """What to embed, in the shape of OpenAI's endpoint."""
 
-    input: EmbeddingInput | Annotated[list[EmbeddingInput], Field(min_length=1, max_length=256)] = Field(
-        examples=[["a dog in the snow", "rain on a roof"]]
+    model_config = example(
+        {
+            "input": [
+                "a dog in the snow",
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+            ],
+            "encoding_format": "float",
+        }
     )
+
+    input: EmbeddingInput | Annotated[list[EmbeddingInput], Field(min_length=1, max_length=256)]
     model: str | None = Field(default=None, description="The library's model, or nothing.")
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: None = None
@@ -425,7 +419,36 @@ class EmbeddingUsage(BaseModel):
 class EmbeddingList(BaseModel):
     """Vectors in the order of the input."""
 
+    model_config = example(
+        {
+            "object": "list",
+            "model": "mini",
+            "data": [{"object": "embedding", "index": 0, "embedding": [0.12, -0.03, 0.98]}],
+            "usage": {"prompt_tokens": 5, "total_tokens": 5},
+        }
+    )
+
     object: Literal["list"]
     model: str
     data: list[Embedding]
     usage: EmbeddingUsage
+
+
+class ModelInfo(BaseModel):
+    """A model that embeddings can be asked of, in the shape of OpenAI's endpoint."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "searchkit"
+
+
+class ModelList(BaseModel):
+    """The models of this server: the one of its library."""
+
+    model_config = example(
+        {"object": "list", "data": [{"id": "mini", "object": "model", "created": 0, "owned_by": "searchkit"}]}
+    )
+
+    object: Literal["list"] = "list"
+    data: list[ModelInfo]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from searchkit.catalog import details
+from searchkit.catalog.details import AssetDetails
 from searchkit.errors import QueryError
 from searchkit.query import Query, Segment, Term, Text
 from searchkit.query.algebra import Audio, Image, Operand, Reading, Video
@@ -19,7 +20,7 @@ from searchkit.web.models import TermInfo
 from searchkit.web.served import Served
 from searchkit.web.uploads import PREFIX, Upload
 
-__all__ = ["Files", "MAX_TERMS", "resolve", "terms_of"]
+__all__ = ["Files", "MAX_TERMS", "in_library", "resolve", "terms_of"]
 
 Files = Mapping[str, Upload]
 MAX_TERMS = 64
@@ -52,12 +53,32 @@ def _resolved(served: Served, operand: Operand, files: Files) -> Operand:
         upload, path = served.uploads.get(name)
         name = upload.name
     else:
-        path = _library_file(served, operand)
+        path = readable_file(_library_asset(served, operand)).path
     served.shown_path(path, name)
     return replace(operand, path=os.fspath(path))
 
 
-def _library_file(served: Served, operand: Image | Audio | Video | Reading) -> Path:
+def in_library(served: Served, query: Query) -> Query:
+    """The query with whole paths of its files, all of which must be files of the library.
+
+    Raises:
+        QueryError: a term names an upload, which does not last, or no file of the library.
+    """
+    terms = []
+    for term in query.terms:
+        operand = term.operand
+        if not isinstance(operand, Text | Segment):
+            if operand.path.startswith(PREFIX):
+                raise QueryError(
+                    "an upload does not last, so a query with it cannot be saved",
+                    hint="name a file of the library instead",
+                )
+            operand = replace(operand, path=_library_asset(served, operand).path)
+        terms.append(Term(term.weight, operand))
+    return Query(terms)
+
+
+def _library_asset(served: Served, operand: Image | Audio | Video | Reading) -> AssetDetails:
     """The file of the library at exactly this path, or the only one whose path ends like this."""
     name = operand.path
     with served.library.catalog.read() as connection:
@@ -76,7 +97,7 @@ def _library_file(served: Served, operand: Image | Audio | Video | Reading) -> P
             hint="send it with the request, or name a file of the library; "
             f"to search for words, type text:{Path(name).name!r}",
         )
-    return readable_file(next(iter(found.values()))).path
+    return next(iter(found.values()))
 
 
 def terms_of(query: Query) -> list[TermInfo]:

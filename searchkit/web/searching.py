@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from searchkit.catalog import details
 from searchkit.catalog.details import AssetDetails
 from searchkit.errors import QueryError
-from searchkit.query import Filter, parse, parse_filter
-from searchkit.types import Result
+from searchkit.query import Filter, parse_filter
+from searchkit.query.patterns import SAVED
+from searchkit.types import Modality, Result
 from searchkit.web.cursors import read_cursor, write_cursor
 from searchkit.web.models import SearchAnswer, SearchRequest, SearchResult
 from searchkit.web.naming import Files, resolve, terms_of
@@ -42,13 +43,31 @@ def search(served: Served, request: SearchRequest, files: Files = _NOTHING) -> S
     place: dict[str, Any] = {}
     if request.cursor:
         request, place = _continued(request.cursor)
+    request = _recalled(served, request)
     where = parse_filter(request.where) if request.where and request.where.strip() else None
     if request.query.strip():
         answer = _ranked(served, request, where, place, files)
     else:
         answer = _newest(served, request, where, place)
+    answer.to, answer.where = request.to, None if where is None else str(where)
     answer.took_ms = round(1000 * (time.perf_counter() - started_s), 2)
     return answer
+
+
+def _recalled(served: Served, request: SearchRequest) -> SearchRequest:
+    """A saved query that stands alone is searched as it was saved, where the request says nothing else."""
+    alone = SAVED.fullmatch(request.query.strip())
+    row = served.library.saved_queries().get(alone[1]) if alone else None
+    if row is None:
+        return request
+    to = [Modality(name) for name in row.to.split(",")] if row.to else None
+    return request.model_copy(
+        update={
+            "to": request.to if request.to is not None else to,
+            "where": request.where or row.where,
+            "prompts": request.prompts or list(row.prompts),
+        }
+    )
 
 
 def _ranked(
@@ -59,14 +78,27 @@ def _ranked(
     deepest = _DIVERSE_DEPTH if request.diverse else served.settings.max_depth
     if not 0 <= offset < deepest:
         raise QueryError(f"only the best {deepest} results can be paged through")
-    query = parse(request.query)
+    query = served.library.parse(request.query)
     resolved = resolve(served, query, files)
     stop = min(offset + request.k, deepest)
     with served.metrics.search_seconds.time():
         results = served.memory.results(
-            (str(resolved), tuple(request.to or ()), str(where), request.spans, request.diverse),
+            (
+                str(resolved),
+                str(where),
+                request.model_copy(update={"query": "", "cursor": None}).model_dump_json(),
+            ),
             lambda k: served.library.search(
-                resolved, to=request.to, k=k, where=where, spans=request.spans, diverse=request.diverse
+                resolved,
+                to=request.to,
+                k=k,
+                where=where,
+                spans=request.spans,
+                diverse=request.diverse,
+                fusion=request.fusion,
+                hybrid=request.hybrid,
+                prompts=request.prompts,
+                cutoff=request.cutoff,
             ),
             offset=offset,
             stop=stop,
@@ -78,6 +110,7 @@ def _ranked(
         query=str(query),
         terms=terms_of(query),
         space=results.space,
+        cutoff=results.cutoff,
         results=_shown(served, results[offset:stop]),
         next_cursor=_cursor(request, {"offset": stop}) if more else None,
         took_ms=0.0,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -42,20 +44,110 @@ def test_the_client_pages_by_itself(server_url: str) -> None:
 
 def test_the_client_has_the_other_verbs(server_url: str, library: Library, media_folder: Path) -> None:
     with sk.Client(server_url) as client:
-        assert client.status()["assets"] == library.status().to_dict()["assets"]
-        assert [failure["path"] for failure in client.errors()] == [str(media_folder / "broken.jpg")]
-        rows = client.embed(["a dog", "a cat"])
-        np.testing.assert_allclose(
-            rows, library.embed([sk.TextSample("a dog"), sk.TextSample("a cat")]), atol=1e-4
-        )
+        assert client.status() == library.status()
+        assert client.errors() == library.errors()
+        assert client.errors()[0].path == str(media_folder / "broken.jpg")
         duck = client.search("image:duck.jpg", to="image", k=1)[0]
         assert client.media(duck) == duck.path.read_bytes()
         assert Image.open(io.BytesIO(client.thumbnail(duck, 160))).format == "WEBP"
         assert client.tag(duck.path, add=["pond"]) == 1
         assert client.tags() == {"pond": 1}
         assert client.tag(duck.path, remove=["pond"]) == 1
-        assert client.runs()[0]["state"] == "done"
-        assert client.explain("a duck", duck.asset_id)["path"] == str(duck.path)
+        assert client.runs()[0].state == "done"
+        told = client.explain("a duck", duck.path, where="type:jpg")
+        expected = library.explain("a duck", duck.path, where="type:jpg")
+        assert (told.rank, told.path, told.filters) == (expected.rank, expected.path, expected.filters)
+        assert told.score == pytest.approx(expected.score, abs=1e-5)
+
+
+def test_what_is_embedded_over_http_is_what_the_library_embeds(
+    server_url: str, library: Library, sample_media: Path
+) -> None:
+    waveform = np.sin(np.arange(16_000, dtype=np.float32) / 9)
+    samples = [
+        sk.TextSample("a dog"),
+        sk.ImageSample(np.asarray(Image.open(sample_media / "photos" / "duck.jpg").convert("RGB"))),
+        sk.AudioSample(waveform, library.encoder.audio_rate_hz),
+        sk.TextSample("a dog"),
+    ]
+    with sk.Client(server_url) as client:
+        rows = client.embed(samples)
+        np.testing.assert_allclose(rows, library.embed(samples), atol=2e-3)
+        np.testing.assert_allclose(client.embed(["a dog"]), rows[:1], atol=1e-5)
+
+
+def test_queries_are_saved_and_recalled(server_url: str, library: Library) -> None:
+    with sk.Client(server_url) as client:
+        row = client.save_query("ducks", "image:duck.jpg", to="image", where="type:jpg")
+        assert client.saved_queries() == library.saved_queries() == {"ducks": row}
+        found = client.search("@ducks", k=5)
+        assert found[0].path.name == "duck.jpg"
+        assert {(result.modality, result.path.suffix) for result in found} == {("image", ".jpg")}
+        assert [result.path for result in found] == [r.path for r in library.search("@ducks", k=5)]
+        with pytest.raises(UsageError, match="cannot name a query"):
+            client.save_query("no name", "dog")
+        with pytest.raises(QueryError, match="no such file"):
+            client.save_query("secrets", "image:/etc/passwd")
+        client.delete_query("ducks")
+        assert client.saved_queries() == {}
+        with pytest.raises(UsageError, match="no query is saved"):
+            client.delete_query("ducks")
+
+
+def test_a_library_is_kept_in_order_over_http(small: tuple[Path, Library]) -> None:
+    folder, library = small
+    shutil.copy(folder / "a.png", folder / "copy of a.png")
+    (folder / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
+    for url in run_server(library.folder):
+        with sk.Client(url) as client:
+            report = client.index()
+            assert (report.new, report.same, report.failed, report.interrupted) == (1, 4, 1, False)
+            assert [Path(failure.path).name for failure in report.errors] == ["cut.jpg"]
+            groups = client.duplicates(near=False)
+            assert groups == library.duplicates(near=False)
+            assert [{file.path.name for file in group.files} for group in groups] == [
+                {"a.png", "copy of a.png"}
+            ]
+            assert client.verify().clean
+            assert client.remove(folder / "copy of a.png") == 1
+            assert client.status().assets["image"] == 2
+            with pytest.raises(UsageError, match="holds nothing at"):
+                client.remove(folder / "copy of a.png")
+
+
+# What only makes sense beside the files: low-level parts, and what decides over folders of the server.
+LOCAL = {
+    "answer_with",
+    "collection",
+    "copy",
+    "delete_store",
+    "embed_query",
+    "export",
+    "open_store",
+    "parse",
+    "vector",
+}
+LOCAL_PARAMETERS = {"index": {"allow_empty", "dry_run", "exclude"}, "duplicates": {"progress"}}
+
+
+def test_the_client_has_the_verbs_of_the_library_with_the_same_parameters() -> None:
+    def verbs(kind: type) -> dict[str, inspect.Signature]:
+        return {
+            name: inspect.signature(value)
+            for name, value in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_")
+        }
+
+    of_library, of_client = verbs(Library), verbs(sk.Client)
+    assert of_library.keys() - of_client.keys() == LOCAL
+    for name in of_library.keys() & of_client.keys():
+        theirs, ours = of_library[name].parameters, of_client[name].parameters
+        assert theirs.keys() - ours.keys() == LOCAL_PARAMETERS.get(name, set()), name
+        assert ours.keys() <= theirs.keys(), name
+        for parameter in ours.keys() - {"self"}:
+            one, other = theirs[parameter], ours[parameter]
+            assert (one.kind, one.default) == (other.kind, other.default), (name, parameter)
+        assert of_library[name].return_annotation == of_client[name].return_annotation, name
 
 
 def test_errors_are_the_ones_that_the_library_raises(server_url: str) -> None:
@@ -77,4 +169,4 @@ def test_a_token_is_sent_along(small: tuple[Path, Library]) -> None:
         with sk.Client(url) as client, pytest.raises(ServerError, match="asks for its token"):
             client.status()
         with sk.Client(url, token="correct horse battery staple") as client:
-            assert client.status()["assets"]["image"] == 2
+            assert client.status().assets["image"] == 2

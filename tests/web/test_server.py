@@ -57,10 +57,11 @@ def test_a_run_that_the_server_starts_finds_new_files_while_searches_are_answere
     with TestClient(create_app(library), base_url=BASE) as api:
         write_picture(folder / "new.png", 9)
         assert api.post("/v1/runs/stop", json={}).json() == {"stopped": False}
-        assert api.post("/v1/runs", json={}).status_code == 202
+        begun = api.post("/v1/runs", json={})
+        assert (begun.status_code, begun.json()) == (202, {"started": True, "after": 1})
         for _ in range(600):
             assert api.get("/v1/search?q=snow").status_code == 200
-            runs = api.get("/v1/runs").json()
+            runs = api.get("/v1/runs").json()["runs"]
             if len(runs) == 2 and runs[0]["state"] != "running":
                 break
             time.sleep(0.1)

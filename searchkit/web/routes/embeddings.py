@@ -12,7 +12,15 @@ from searchkit.errors import QueryError
 from searchkit.query import Query, Term, Text, embed_query
 from searchkit.query.algebra import Audio, Image, Operand, Reading, Video
 from searchkit.types import FloatArray, Modality
-from searchkit.web.models import Embedding, EmbeddingInput, EmbeddingList, EmbeddingRequest, EmbeddingUsage
+from searchkit.web.models import (
+    Embedding,
+    EmbeddingInput,
+    EmbeddingList,
+    EmbeddingRequest,
+    EmbeddingUsage,
+    ModelInfo,
+    ModelList,
+)
 from searchkit.web.served import Served, ServedLibrary
 
 __all__ = ["router"]
@@ -39,10 +47,12 @@ def embeddings(wanted: EmbeddingRequest, served: ServedLibrary) -> EmbeddingList
         )
     inputs = wanted.input if isinstance(wanted.input, list) else [wanted.input]
     operands = [_operand(served, entry, number) for number, entry in enumerate(inputs)]
-    rows = [
-        embed_query(Query((Term(1.0, operand),)), served.encoder, load=served.load, fetch=_no_segments).vector
-        for operand in operands
-    ]
+    # One query of all inputs embeds them in one call; a query holds a term once.
+    unique = list(dict.fromkeys(operands))
+    query = Query(Term(1.0, operand) for operand in unique)
+    embedded = embed_query(query, served.encoder, load=served.load, fetch=_no_segments).term_vectors
+    row_of = dict(zip(unique, embedded, strict=True))
+    rows = [row_of[operand] for operand in operands]
     tokens = sum(len(operand.text.split()) for operand in operands if isinstance(operand, Text))
     return EmbeddingList(
         object="list",
@@ -96,3 +106,9 @@ def _written(row: FloatArray, encoding_format: str) -> list[float] | str:
 
 def _no_segments(segment_id: int) -> FloatArray:
     raise QueryError(f"there is no segment {segment_id} here")
+
+
+@router.get("/models")
+def models(served: ServedLibrary) -> ModelList:
+    """The model that ``/v1/embeddings`` embeds with, for programs that ask first."""
+    return ModelList(data=[ModelInfo(id=served.encoder.space.encoder)])

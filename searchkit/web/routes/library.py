@@ -1,4 +1,4 @@
-"""``/v1/status``, ``/v1/tags``, ``/v1/errors``, ``/v1/runs``: the library as a whole, and changes to it."""
+"""``/v1/status``, ``/v1/tags``, ``/v1/errors``, ``/v1/fields``: the library as a whole."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from searchkit._version import __version__
-from searchkit.catalog import assets, details, jobs, runs, spaces, tags
-from searchkit.catalog.runs import RunRow
-from searchkit.catalog.tables import RunState
+from searchkit.catalog import assets, details, tags
 from searchkit.errors import UsageError
-from searchkit.web.cursors import read_cursor, write_cursor
-from searchkit.web.models import (
+from searchkit.query.filter_fields import FIELDS
+from searchkit.web.cursors import number_of, write_cursor
+from searchkit.web.library_models import (
     Failure,
     FailureList,
-    RunInfo,
-    RunRequest,
+    FieldInfo,
     StatusInfo,
     TagChange,
     TagChanged,
     TagCounts,
 )
 from searchkit.web.problems import safe_text
-from searchkit.web.served import Served, ServedLibrary
+from searchkit.web.served import ServedLibrary
 
 __all__ = ["router"]
 
@@ -83,9 +81,7 @@ def errors(
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> FailureList:
     """Files that could not be read, and why."""
-    after = read_cursor(cursor).get("after", 0) if cursor else 0
-    if not isinstance(after, int) or not 0 <= after < 2**63:
-        raise UsageError("that is no cursor of this server", hint="give back next_cursor as it came")
+    after = number_of(cursor, "after", default=0)
     space_id = served.space_id()
     if space_id is None:
         return FailureList(errors=[], next_cursor=None)
@@ -99,48 +95,7 @@ def errors(
     return FailureList(errors=shown, next_cursor=more)
 
 
-@router.get("/runs")
-def recent_runs(served: ServedLibrary, limit: Annotated[int, Query(ge=1, le=200)] = 20) -> list[RunInfo]:
-    """The latest index runs, newest first; of one that goes on, how far it is."""
-    with served.library.catalog.read() as connection:
-        rows = runs.recent_runs(connection, limit)
-    return [_run(served, row) for row in rows]
-
-
-@router.post("/runs", status_code=202)
-def start_run(wanted: RunRequest, served: ServedLibrary) -> TagCounts:
-    """Bring the library in line with its folders in another process; ``GET /v1/runs`` says how far it is."""
-    served.refuse_if_read_only()
-    served.runs.start(wanted.paths, retry_failed=wanted.retry_failed)
-    return TagCounts(tags={})
-
-
-@router.post("/runs/stop")
-def stop_run(served: ServedLibrary) -> dict[str, bool]:
-    """End the run that this server started; what was recorded stays."""
-    served.refuse_if_read_only()
-    return {"stopped": served.runs.stop()}
-
-
-def _run(served: Served, row: RunRow) -> RunInfo:
-    done = total = stage = None
-    if row.state is RunState.RUNNING:
-        with served.library.catalog.read() as connection:
-            space_id = spaces.find_space(connection, served.encoder.space)
-            if space_id is not None:
-                done = sum(details.count_since(connection, space_id, row.started_at).values())
-                waiting = jobs.count_jobs(connection, space_id)
-                total = done + waiting if done or waiting else None
-        stage = "scan" if total is None else "embed"
-    return RunInfo(
-        id=row.id,
-        state=row.state.value,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        roots=[safe_text(root) for root in row.roots],
-        counts=row.counts,
-        error=None if row.error is None else safe_text(row.error),
-        done=done,
-        total=total,
-        stage=stage,
-    )
+@router.get("/fields")
+def fields() -> list[FieldInfo]:
+    """The names that filters know."""
+    return [FieldInfo(name=field.name, about=field.about, ordered=field.ordered) for field in FIELDS.values()]

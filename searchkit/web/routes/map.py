@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 
 from searchkit.errors import Unavailable
+from searchkit.web.library_models import MapInfo
 from searchkit.web.map import MapState
-from searchkit.web.models import MapInfo
 from searchkit.web.served import ServedLibrary
 
 __all__ = ["router"]

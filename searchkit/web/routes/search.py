@@ -12,10 +12,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from searchkit.errors import QueryError
-from searchkit.query import parse
-from searchkit.query.filter_fields import FIELDS
 from searchkit.types import Modality
-from searchkit.web.models import ExplainAnswer, ExplainRequest, FieldInfo, SearchAnswer, SearchRequest
+from searchkit.web.models import ExplainAnswer, ExplainRequest, SearchAnswer, SearchRequest
 from searchkit.web.naming import resolve
 from searchkit.web.problems import safe_text
 from searchkit.web.searching import search
@@ -27,6 +25,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1", tags=["search"])
 
 _MAX_FILES = 8
+_FIELDS = ("query", "where", "to", "k", "spans", "diverse", "hybrid", "cursor")
 _SCHEMA = SearchRequest.model_json_schema(ref_template="#/components/schemas/{model}")
 _SCHEMA.pop("$defs", None)
 _EXAMPLES = {
@@ -64,10 +63,13 @@ def search_by_address(
     k: Annotated[int, Query(ge=1, le=200)] = 30,
     spans: bool = False,
     diverse: bool = False,
+    hybrid: Annotated[bool, Query(description="Search names and texts by word as well.")] = False,
     cursor: Annotated[str | None, Query(max_length=40_000)] = None,
 ) -> SearchAnswer:
     """Search with a query in the address; without one, list the newest files."""
-    asked = SearchRequest(query=q, to=to, where=where, k=k, spans=spans, diverse=diverse, cursor=cursor)
+    asked = SearchRequest(
+        query=q, to=to, where=where, k=k, spans=spans, diverse=diverse, hybrid=hybrid, cursor=cursor
+    )
     return search(served, asked)
 
 
@@ -103,11 +105,8 @@ async def _search_with_files(request: Request, served: Served) -> SearchAnswer:
     if "request" in fields:
         asked = _validated(fields["request"].encode("utf-8", "surrogatepass"))
     else:
-        unknown = fields.keys() - {"query", "where", "to", "k", "spans", "diverse", "cursor"}
-        if unknown:
-            raise QueryError(
-                f"no field is called {min(unknown)!r}", hint="query, where, to, k, spans, diverse, cursor"
-            )
+        if unknown := fields.keys() - set(_FIELDS):
+            raise QueryError(f"no field is called {min(unknown)!r}", hint=", ".join(_FIELDS))
         values: dict[str, Any] = dict(fields)
         if "to" in values:
             values["to"] = [name.strip() for name in values["to"].split(",")]
@@ -132,20 +131,22 @@ def _validated(body: bytes) -> SearchRequest:
 @router.post("/explain")
 def explain(wanted: ExplainRequest, served: ServedLibrary) -> ExplainAnswer:
     """Why a file ranks where it does: each term's share, scores, filters, ranks."""
-    asset = served.asset(wanted.asset_id)
-    query = parse(wanted.query)
+    if (wanted.asset_id is None) == (wanted.path is None):
+        raise QueryError("name the file by asset_id or by path, and only one of them")
+    path = wanted.path if wanted.asset_id is None else served.asset(wanted.asset_id).path
+    assert path is not None
+    query = served.library.parse(wanted.query)
     explained = served.library.explain(
-        resolve(served, query, {}), asset.path, to=wanted.to, where=wanted.where
+        resolve(served, query, {}),
+        path,
+        to=wanted.to,
+        where=wanted.where or None,
+        hybrid=wanted.hybrid,
+        prompts=wanted.prompts,
     ).to_dict()
     # The terms as they were typed, not as the server found their files.
     terms = [
         {**share, "term": str(term.operand)}
         for share, term in zip(explained["terms"], query.terms, strict=True)
     ]
-    return ExplainAnswer.model_validate({**explained, "path": safe_text(asset.path), "terms": terms})
-
-
-@router.get("/fields")
-def fields() -> list[FieldInfo]:
-    """The names that filters know."""
-    return [FieldInfo(name=field.name, about=field.about, ordered=field.ordered) for field in FIELDS.values()]
+    return ExplainAnswer.model_validate({**explained, "path": safe_text(explained["path"]), "terms": terms})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from searchkit.errors import Unavailable
-from searchkit.web.models import SessionInfo, SessionRequest
+from searchkit.web.library_models import SessionInfo, SessionRequest
 from searchkit.web.security import SESSION_COOKIE, bearer_token, session_of
 from searchkit.web.served import ServedLibrary
 

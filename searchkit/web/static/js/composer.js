@@ -174,6 +174,7 @@ async function fill(term, element, label, picture, slider, crop) {
   const span = term.start_s || term.end_s ? ` ${term.start_s ?? 0}–${term.end_s ?? "end"} s` : "";
   label.textContent = (term.kind === "id" ? `like ${found.label}` : found.label) + span;
   slider.setAttribute("aria-label", `Weight of ${label.textContent}`);
+  element.querySelector("[data-control=remove]").setAttribute("aria-label", `Remove ${label.textContent}`);
   element.classList.add(`chip--${found.kind}`);
   clear(picture, found.picture ? el("img", { src: found.picture, alt: "", width: 28, height: 28 }) : icon(found.kind, 16));
   crop.hidden = !(await pictureOf(term));

@@ -77,7 +77,7 @@ export function toast(text, { hint = "", kind = "info", undo = null } = {}) {
   const button = undo ? el("button", { type: "button", class: "toast__button", onclick: () => (undo(), box.remove()) }, "Undo") : null;
   const box = el("div", { class: `toast toast--${kind}` }, el("p", {}, text, button), hint ? el("p", { class: "toast__hint" }, hint) : null);
   document.getElementById("toasts").append(box);
-  setTimeout(() => box.remove(), kind === "error" ? 9000 : 4000);
+  setTimeout(() => box.remove(), undo ? 15_000 : kind === "error" ? 9000 : 4000);
 }
 
 /** A path that breaks between its parts, not within a name. */

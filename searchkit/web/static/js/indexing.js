@@ -25,7 +25,7 @@ async function refresh() {
   if (root.hidden) return;
   let running = false;
   try {
-    const [status, runs] = await Promise.all([get("/v1/status"), get("/v1/runs?limit=12")]);
+    const [status, { runs }] = await Promise.all([get("/v1/status"), get("/v1/runs?limit=12")]);
     const key = `${status.failed} ${runs[0]?.id} ${runs[0]?.state}`;
     if (key !== loadedFor) {
       const page = await get("/v1/errors?limit=50");

@@ -56,6 +56,7 @@ async function run({ push, live }) {
     if (number_ !== asked) return;
     showFailure(null);
     if (!live && (typed || answer.terms.length !== state.terms.length)) takeTerms(answer.terms);
+    if (!live && typed.startsWith("@")) takeFilters(answer);
     show(answer, push);
     writeAddress(false);
   } catch (problem) {
@@ -68,6 +69,13 @@ async function run({ push, live }) {
   } finally {
     if (number_ === asked) document.body.classList.remove("is-searching");
   }
+}
+
+/** A saved query brings its own filter and kinds along. */
+function takeFilters(answer) {
+  if (!state.to.length && answer.to) state.to = answer.to;
+  if (!state.where.length && answer.where) state.where = [answer.where];
+  document.dispatchEvent(new Event("filters"));
 }
 
 function words() {
