@@ -10,6 +10,7 @@ import typer
 from searchkit.cli import query_options as of
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
 from searchkit.cli.output import line, print_json, shown_path, table
+from searchkit.cli.waiting import waiting
 
 __all__ = ["explain"]
 
@@ -32,7 +33,8 @@ def explain(
     """
     from searchkit.library import open_library
 
-    with open_library(library, create=False, read_only=True, model=model, model_dir=model_dir) as opened:
+    opening = open_library(library, create=False, read_only=True, model=model, model_dir=model_dir)
+    with waiting("searching"), opening as opened:
         why = opened.explain(query, path, to=to, where=where, hybrid=hybrid, prompts=prompt or ())
     if json:
         print_json(why.to_dict())

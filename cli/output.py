@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from searchkit.cli.preview import Preview
     from searchkit.types import Result, Span
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "note",
     "print_json",
     "print_paths",
+    "print_previewed",
     "print_results",
     "shown_path",
     "shown_size",
@@ -101,9 +104,34 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     width = len(heads)
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(width)]
     if sys.stdout.isatty():
-        line("\x1b[1m" + _columns(heads, widths) + "\x1b[0m")
+        _bold(_columns(heads, widths))
     for row in rows:
         line(_columns(row, widths))
+
+
+def print_previewed(results: Iterable[Result], previews: Iterable[Preview]) -> None:
+    """Results one below the other, each beside its preview; for terminals."""
+    from rich.cells import set_cell_size
+
+    from searchkit.cli.preview import COLUMNS, ROWS
+
+    room = max(20, shutil.get_terminal_size().columns - COLUMNS - 2)
+    for result, preview in zip(results, previews, strict=True):
+        facts = f"{result.rank}  {_match(result) or '    '}  {result.score:.3f}  {result.modality.value}"
+        described = [facts, shown_path(result.path), *filter(None, [_where(result)])]
+        height = max(len(described), len(preview.lines), ROWS if preview.picture else 0)
+        if preview.picture:
+            # Room first, since a terminal that scrolls would carry the saved place away.
+            sys.stdout.write("\n" * height + f"\x1b[{height}A\x1b7{preview.picture}\x1b8")
+        for row in range(height):
+            left = f"\x1b[{COLUMNS}C" if preview.picture else " " * COLUMNS
+            left = preview.lines[row] if row < len(preview.lines) else left
+            text = _printable(described[row], sys.stdout.encoding) if row < len(described) else ""
+            print(f"{left}  {set_cell_size(text, room).rstrip()}", flush=True)
+
+
+def _bold(text: str) -> None:
+    print(f"\x1b[1m{_printable(text, sys.stdout.encoding)}\x1b[0m")
 
 
 def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -138,5 +166,5 @@ def _time(seconds: float) -> str:
 
 def _printable(text: str, encoding: str | None) -> str:
     """Names that are not valid text, and control characters in them, must not break or fool a terminal."""
-    clean = "".join(char if char.isprintable() or char in "\n\t\x1b" else "\ufffd" for char in text)
+    clean = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
     return clean.encode(encoding or "utf-8", "replace").decode(encoding or "utf-8")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,10 +12,11 @@ import typer
 from searchkit.cli import query_options as of
 from searchkit.cli.exits import Exit
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
-from searchkit.cli.output import note, print_json, print_paths, print_results
+from searchkit.cli.output import note, print_json, print_paths, print_previewed, print_results
+from searchkit.cli.waiting import waiting
 
 if TYPE_CHECKING:
-    from searchkit.types import Results
+    from searchkit.types import Result, Results
 
 __all__ = ["query"]
 
@@ -40,10 +44,10 @@ def query(
     fuse: of.FuseOption = "calibrated",
     everything: of.AllFlag = False,
     cutoff: of.CutoffOption = None,
-    save: Annotated[
-        str | None,
-        typer.Option("--save", metavar="NAME", help="Keep it; @NAME recalls it.", show_default=False),
-    ] = None,
+    save: of.SaveOption = None,
+    previews: of.PreviewsFlag = True,
+    html: of.HtmlOption = None,
+    open_: of.OpenFlag = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the paths.")] = False,
     nul: Annotated[bool, typer.Option("-0", help="With --paths: end each with NUL, for xargs -0.")] = False,
     library: LibraryOption = None,
@@ -73,7 +77,8 @@ def query(
     }
     given: dict[str, Any] = {name: values for name, values in flags.items() if values}
     expressions = [*([asked] if asked else []), *(expr or ())]
-    with open_library(library, create=False, read_only=not save, model=model, model_dir=model_dir) as opened:
+    opening = open_library(library, create=False, read_only=not save, model=model, model_dir=model_dir)
+    with waiting("searching"), opening as opened:
         alone = len(expressions) == 1 and not given
         value = expressions[0] if alone else from_flags(expr=expressions, read=opened.parse, **given)
         results = opened.search(
@@ -88,19 +93,46 @@ def query(
             prompts=prompt or (),
             cutoff=CUTOFF if cutoff is None else cutoff,
         )
-        if save:
-            kept = opened.save_query(save, value, to=to, where=where, prompts=prompt or ())
-            note(f"saved as @{kept.name}: {kept.source}")
+        kept = opened.save_query(save, value, to=to, where=where, prompts=prompt or ()) if save else None
+    if kept is not None:
+        note(f"saved as @{kept.name}: {kept.source}")
+    shown = results.found if everything else results.good
     if json:
         print_json(results.to_dict())
-        return Exit.OK if len(results) else Exit.NO_MATCH
-    shown = results.found if everything else results.good
-    if paths or nul:
+    elif paths or nul:
         print_paths((result.path for result in shown), nul=nul)
     else:
-        print_results(shown)
+        _print(shown, previews)
+    if html is not None:
+        _write_page(html, results, shown)
+    if open_ and (html is not None or shown):
+        from searchkit.cli.opening import open_file
+
+        open_file(html or shown[0].path)
+    if json:
+        return Exit.OK if len(results) else Exit.NO_MATCH
     _say_what_is_missing(results, len(shown), to)
     return Exit.OK if shown else Exit.NO_MATCH
+
+
+def _print(shown: Sequence[Result], previews: bool) -> None:
+    if not previews or not sys.stdout.isatty():
+        print_results(shown)
+        return
+    from searchkit.cli.preview import Graphics, graphics_of, preview_of
+
+    if (graphics := graphics_of()) is Graphics.NONE:
+        print_results(shown)
+    else:
+        print_previewed(shown, (preview_of(result, graphics) for result in shown))
+
+
+def _write_page(file: Path, results: Results, shown: Sequence[Result]) -> None:
+    from searchkit.cli.contact_sheet import write_contact_sheet
+
+    with waiting("drawing") as progress:
+        write_contact_sheet(file, results, shown, progress=progress)
+    note(f"wrote {file}")
 
 
 def _say_what_is_missing(results: Results, shown: int, to: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -13,6 +14,7 @@ __all__ = [
     "DiverseFlag",
     "ExprOption",
     "FuseOption",
+    "HtmlOption",
     "HybridFlag",
     "ImageOption",
     "LikeOption",
@@ -20,7 +22,10 @@ __all__ = [
     "MinusImageOption",
     "MinusTextOption",
     "MinusVideoOption",
+    "OpenFlag",
+    "PreviewsFlag",
     "PromptOption",
+    "SaveOption",
     "SpansFlag",
     "TextOption",
     "UnlikeOption",
@@ -93,4 +98,22 @@ AllFlag: TypeAlias = Annotated[bool, typer.Option("--all", help="Also show what 
 CutoffOption: TypeAlias = Annotated[
     float | None,
     typer.Option("--cutoff", help="Lowest probability of a good match, 0 to 1.", show_default=False),
+]
+SaveOption: TypeAlias = Annotated[
+    str | None, typer.Option("--save", metavar="NAME", help="Keep it; @NAME recalls it.", show_default=False)
+]
+PreviewsFlag: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--previews/--no-previews", help="On a terminal, show pictures and sounds beside their names."
+    ),
+]
+HtmlOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--html", metavar="FILE", help="Also write a page that shows the results.", show_default=False
+    ),
+]
+OpenFlag: TypeAlias = Annotated[
+    bool, typer.Option("--open", help="Open the page of --html, otherwise the best result.")
 ]

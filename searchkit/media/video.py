@@ -28,9 +28,11 @@ from searchkit.media.frames import FrameChooser
 from searchkit.media.settings import DecodeSettings
 from searchkit.types import AudioSample, ImageSample, Span
 
-__all__ = ["video_facts", "video_samples"]
+__all__ = ["frame_at", "video_facts", "video_samples"]
 
 # Up to here every frame is decoded, in order, when there are too few key frames to do with those.
+# Times are rounded to the frames' own clock.
+_EARLY_S = 0.01
 _SHORT_S = 20.0
 _THUMBNAIL_PX = 16
 
@@ -85,6 +87,27 @@ def video_samples(path: Path, settings: DecodeSettings) -> Iterator[ImageSample 
             yield from _frame_samples(path, container, stream, chooser, settings)
         if has_sound:
             yield from sound_track_samples(path, settings)
+
+
+def frame_at(path: Path, time_s: float, side_px: int | None = None) -> npt.NDArray[np.uint8]:
+    """The frame that is shown at a time, upright: (H, W, 3), its shorter side at most ``side_px``.
+
+    It seeks, so that a time far into a film costs no more than one at its start.
+
+    Raises:
+        DecodeError: the video is damaged, or no video.
+    """
+    with decoding(path, "video"), open_container(path) as container:
+        stream = _pictures(path, container)
+        container.seek(int((time_s + _zero_s(container)) / stream.time_base), stream=stream)
+        shown = None
+        for frame in _decoded(path, container, stream):
+            shown = frame
+            if _time_s(frame, container) >= time_s - _EARLY_S:
+                break
+        if shown is None:
+            raise DecodeError(path, f"the video has no picture at {time_s:g} s")
+        return _shown(shown, stream, side_px)
 
 
 def _pictures(path: Path, container: InputContainer) -> Any:

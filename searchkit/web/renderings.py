@@ -10,7 +10,6 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,8 @@ from searchkit.catalog.details import AssetDetails
 from searchkit.errors import DecodeError, Unavailable
 from searchkit.media import DecodeSettings, MediaType
 from searchkit.media.isolate import DecoderPool
-from searchkit.types import AudioSample, FloatArray, ImageSample, Modality, Sample
+from searchkit.preview import in_sequence, loudness
+from searchkit.types import FloatArray, ImageSample, Modality, Sample
 from searchkit.web.cache import FileCache, KeyedLocks
 from searchkit.web.files import readable_file
 from searchkit.web.problems import safe_text
@@ -161,21 +161,14 @@ def peaks_of(samples: Iterator[Sample]) -> bytes:
     # Bins of a tenth of a second first, since the length is known only at the end.
     fine: list[FloatArray] = []
     seconds = 0.0
-    for sample in samples:
-        if isinstance(sample, AudioSample):
-            step = max(1, sample.rate_hz // 200)
-            waveform = np.abs(sample.waveform)
-            padded = np.pad(waveform, (0, -len(waveform) % step))
-            fine.append(padded.reshape(-1, step).max(axis=1))
-            seconds += sample.duration_s
+    for rate_hz, waveform in in_sequence(samples):
+        step = max(1, rate_hz // 200)
+        padded = np.pad(np.abs(waveform), (0, -len(waveform) % step))
+        fine.append(padded.reshape(-1, step).max(axis=1))
+        seconds += len(waveform) / rate_hz
     if not fine:
         raise Unavailable("there is nothing to hear in it", status=404)
-    levels = np.concatenate(fine)
-    edges = np.linspace(0, len(levels), WAVE_BINS + 1).astype(int)
-    bins = [float(levels[a : max(b, a + 1)].max()) for a, b in pairwise(edges)]
-    loudest = max(max(bins), 1e-3)
-    # The square root shows quiet passages too.
-    peaks = [round(100 * (value / loudest) ** 0.5) for value in bins]
+    peaks = [round(100 * float(value)) for value in loudness(np.concatenate(fine), WAVE_BINS)]
     return json.dumps({"duration_s": round(seconds, 3), "peaks": peaks}).encode()
 
 
@@ -184,16 +177,14 @@ def clip_wav(samples: Iterator[Sample], start_s: float, stop_s: float) -> bytes:
     import soundfile
 
     parts: list[FloatArray] = []
-    at_s, rate_hz = 0.0, 16_000
-    for sample in samples:
-        if isinstance(sample, AudioSample):
-            rate_hz = sample.rate_hz
-            first = round((start_s - at_s) * rate_hz)
-            last = len(sample.waveform) if stop_s == np.inf else round((stop_s - at_s) * rate_hz)
-            parts.append(sample.waveform[max(0, first) : max(0, last)])
-            at_s += sample.duration_s
-            if at_s >= stop_s:
-                break
+    at, rate_hz = 0, 16_000
+    for rate_hz, wave in in_sequence(samples):
+        first = round(start_s * rate_hz) - at
+        last = len(wave) if stop_s == np.inf else round(stop_s * rate_hz) - at
+        parts.append(wave[max(0, first) : max(0, last)])
+        at += len(wave)
+        if at >= stop_s * rate_hz:
+            break
     waveform = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     if not len(waveform):
         raise Unavailable("there is nothing to hear in that span", status=404)
