@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import webbrowser
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -24,7 +25,7 @@ def serve(
         typer.Option(
             "--token",
             envvar="SEARCHKIT_TOKEN",
-            help="Ask for this token; without it, one is made for any address but loopback.",
+            help="Ask for this token; without it, one is made when others can reach the server.",
             show_default=False,
         ),
     ] = None,
@@ -38,11 +39,17 @@ def serve(
         list[str] | None,
         typer.Option("--allow-host", help="A name that this server goes by.", show_default=False),
     ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--proxy", help="Address of a reverse proxy whose X-Forwarded headers count.", show_default=False
+        ),
+    ] = None,
     rate_limit: Annotated[
         float | None,
         typer.Option(
             "--rate-limit",
-            help="Requests a second for one client, 0 for any number (default: 50, none on loopback).",
+            help="Requests a second for one client, 0 for any number (default: 50 where others can ask).",
             show_default=False,
         ),
     ] = None,
@@ -63,28 +70,27 @@ def serve(
         raise DependencyMissing(error.name, "web") from error
     from searchkit.library import open_library
 
-    on_loopback = web.is_loopback(host)
+    settings = web.ServeSettings(
+        host=host,
+        port=port,
+        allowed_hosts=tuple(allow_host or ()),
+        proxies=tuple(proxy or ()),
+        cors_origins=tuple(cors or ()),
+        read_only=read_only,
+        max_upload_bytes=max_upload_mb << 20,
+    )
     with open_library(library, create=False, read_only=read_only, model=model, model_dir=model_dir) as opened:
         made, token_hash = None, None
         if token is not None:
             token_hash = web.hash_token(token)
-        elif not on_loopback or new_token:
+        elif not settings.is_private or new_token:
             token_hash = None if new_token else web.read_token_hash(opened.folder)
             if token_hash is None:
                 made = web.make_token()
                 token_hash = web.hash_token(made)
                 web.save_token_hash(opened.folder, token_hash)
-        rate_per_s = rate_limit if rate_limit is not None else None if on_loopback else 50.0
-        settings = web.ServeSettings(
-            host=host,
-            port=port,
-            token_hash=token_hash,
-            allowed_hosts=tuple(allow_host or ()),
-            cors_origins=tuple(cors or ()),
-            read_only=read_only,
-            rate_per_s=rate_per_s or None,
-            max_upload_bytes=max_upload_mb << 20,
-        )
+        rate_per_s = rate_limit if rate_limit is not None else None if settings.is_private else 50.0
+        settings = replace(settings, token_hash=token_hash, rate_per_s=rate_per_s or None)
 
         def on_ready(url: str) -> None:
             line(url)

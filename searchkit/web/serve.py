@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from collections.abc import Callable
 
@@ -33,13 +35,15 @@ def serve(
         log_level: what uvicorn logs: "warning", "info", ...
 
     Raises:
-        UsageError: the address is taken or not this machine's, or others reach it and no token is set.
+        UsageError: the address is taken or not this machine's, or others may reach it and no token is set.
         EncoderError: the library's encoder cannot be opened.
     """
-    if settings.token_hash is None and not is_loopback(settings.host):
+    if settings.token_hash is None and not settings.is_private:
         raise UsageError(
-            f"{settings.host} can be reached from outside, so a token is needed",
-            hint="leave --host out, or set --token",
+            f"{settings.host} can be reached from outside, so a token is needed"
+            if not is_loopback(settings.host)
+            else "a proxy lets others in, so a token is needed",
+            hint="leave --host, --allow-host and --proxy out, or set --token",
         )
     listener = _listen(settings.host, settings.port)
     try:
@@ -55,13 +59,20 @@ def serve(
             timeout_graceful_shutdown=_PATIENCE_S,
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=64 << 10,
-            proxy_headers=False,
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=list(settings.proxies),
             ws="none",
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cancelled_request)
         server = _Server(config, lambda: on_ready(f"http://{shown}:{port}/"))
         server.run(sockets=[listener])
     finally:
         listener.close()
+
+
+def _is_no_cancelled_request(record: logging.LogRecord) -> bool:
+    """Requests that are cut off when the server stops are no errors of the server."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class _Server(uvicorn.Server):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
 from searchkit.catalog import details, spaces
@@ -29,6 +30,9 @@ from searchkit.web.tokens import Sessions, TokenCheck
 from searchkit.web.uploads import UploadStore, limited
 
 __all__ = ["Served", "ServedLibrary"]
+
+_Asked = ParamSpec("_Asked")
+_Made = TypeVar("_Made")
 
 
 class Served:
@@ -72,6 +76,8 @@ class Served:
         self.renderings = Renderings(self.pool, self.cache, library.decode_settings)
         self.map = LibraryMap(library, cache / "map")
         self.runs = IndexRuns(library)
+        # A page full of thumbnails waits for decoders; the threads that search must not wait with it.
+        self._rendering = CapacityLimiter(4 * settings.decode_workers)
         self.is_warm = False
         self._shown_paths: dict[Path, str] = {}
         library.answer_with(self.encoder, self.load)
@@ -128,6 +134,12 @@ class Served:
                     if span.segment_id == segment_id:
                         return details.details(connection, [asset_id])[asset_id], span
         raise Unavailable(f"the library has no segment {segment_id}", status=404)
+
+    async def rendered(
+        self, make: Callable[_Asked, _Made], *asked: _Asked.args, **named: _Asked.kwargs
+    ) -> _Made:
+        """What a function makes that may wait for a decoder, on a thread apart from those that search."""
+        return await to_thread.run_sync(lambda: make(*asked, **named), limiter=self._rendering)
 
     def shown_path(self, path: Path, shown: str) -> None:
         """Have errors about a query's file call it what the person called it."""

@@ -17,8 +17,9 @@ class ServeSettings:
         port: port to listen on.
         token_hash: what ``searchkit.web.tokens.hash_token`` made of the token; None asks for no token, which
             only a loopback address may.
-        allowed_hosts: names that requests may call the server by; empty for the loopback names on a loopback
-            address and any name elsewhere.
+        allowed_hosts: names that requests may call the server by, besides the loopback names on a loopback
+            address; empty for any name elsewhere.
+        proxies: addresses of reverse proxies whose word is taken for who asks, and whether by https.
         cors_origins: web origins whose pages may use the API; none by default.
         read_only: refuse tags and index runs.
         max_upload_bytes: limit for the body of a request.
@@ -39,6 +40,7 @@ class ServeSettings:
     port: int = 8765
     token_hash: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     read_only: bool = False
     max_upload_bytes: int = 64 << 20
@@ -57,11 +59,15 @@ class ServeSettings:
     @property
     def hosts(self) -> frozenset[str]:
         """Names that a Host header may hold; empty for any."""
-        if self.allowed_hosts:
-            return frozenset(name.lower() for name in self.allowed_hosts)
+        allowed = frozenset(name.lower() for name in self.allowed_hosts)
         if is_loopback(self.host):
-            return frozenset({"localhost", "127.0.0.1", "::1", self.host.lower()})
-        return frozenset()
+            return allowed | {"localhost", "127.0.0.1", "::1", self.host.lower()}
+        return allowed
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach the server: no other address, no proxy, no name elsewhere."""
+        return is_loopback(self.host) and not self.proxies and all(map(is_loopback, self.allowed_hosts))
 
 
 def is_loopback(host: str) -> bool:

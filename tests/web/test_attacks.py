@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -16,7 +18,7 @@ from starlette.testclient import TestClient
 from searchkit.library import Library
 from searchkit.web import ServeSettings, create_app, hash_token
 from searchkit.web.limits import TokenBuckets
-from tests.web.conftest import BASE, EVIL_NAME, EVIL_TEXT
+from tests.web.conftest import BASE, EVIL_NAME, EVIL_TEXT, run_server
 
 TOKEN = "correct horse battery staple"
 
@@ -76,6 +78,34 @@ def test_an_address_that_others_reach_demands_a_token(small: tuple[Path, Library
 
     with pytest.raises(UsageError, match="a token is needed"):
         serve(small[1], ServeSettings(host="0.0.0.0", port=0))
+
+
+@pytest.mark.parametrize(
+    "settings", [ServeSettings(proxies=("127.0.0.1",)), ServeSettings(allowed_hosts=("media.example",))]
+)
+def test_a_server_behind_a_proxy_demands_a_token_too(
+    small: tuple[Path, Library], settings: ServeSettings
+) -> None:
+    from searchkit.errors import UsageError
+    from searchkit.web import serve
+
+    with pytest.raises(UsageError, match="a token is needed"):
+        serve(small[1], settings)
+
+
+def test_only_a_named_proxy_is_believed_who_asks(small: tuple[Path, Library]) -> None:
+    """Else anyone could pretend to be another client, and never meet the rate limit."""
+    told = {"host": "media.example", "x-forwarded-proto": "https"}
+    for named in (True, False):
+        arguments = ["--token", TOKEN, "--allow-host", "media.example", "--rate-limit", "0.01"]
+        for url in run_server(small[1].folder, *arguments, *(["--proxy", "127.0.0.1"] * named)):
+            codes = set()
+            for number in range(20):
+                asked = {**told, "x-forwarded-for": f"192.0.2.{number}"}
+                response = httpx2.post(f"{url}v1/session", json={"token": TOKEN}, headers=asked)
+                codes.add(response.status_code)
+            assert codes == ({204} if named else {204, 429})
+            assert ("Secure" in response.headers.get("set-cookie", "")) is named
 
 
 def test_the_command_makes_a_token_and_shows_it_once(small: tuple[Path, Library]) -> None:
@@ -235,6 +265,24 @@ def test_uploads_that_are_no_media_are_refused_and_forgotten(
     assert response.status_code in (400, 422)
     assert str(library.folder) not in response.json()["detail"]
     assert set((library.folder / "cache" / "uploads").glob("*")) == before
+
+
+def test_a_decoder_that_dies_takes_only_its_own_upload_along(
+    small: tuple[Path, Library], sample_media: Path
+) -> None:
+    app = create_app(small[1])
+    picture = (sample_media / "photos" / "duck.jpg").read_bytes()
+    with TestClient(app, base_url=BASE) as api:
+        assert api.post("/v1/uploads", files={"file": ("duck.jpg", picture)}).status_code == 201
+        workers = [worker._process for worker in app.state.served.pool._workers]
+        decoders = [process.pid for process in workers if process is not None]
+        assert decoders
+        for decoder in decoders:
+            os.kill(decoder, signal.SIGKILL)
+        other = (sample_media / "photos" / "horse.jpg").read_bytes()
+        codes = [api.post("/v1/uploads", files={"file": ("horse.jpg", other)}).status_code for _ in range(4)]
+        assert set(codes) <= {201, 422}
+        assert codes[-1] == 201
 
 
 def test_nothing_is_fetched_from_other_addresses(api: TestClient) -> None:

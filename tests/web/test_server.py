@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,30 @@ def test_a_run_that_the_server_starts_finds_new_files_while_searches_are_answere
         names = [row["name"] for row in api.get("/v1/search?q=snow&to=image").json()["results"]]
         assert "new.png" in names
         assert api.get("/v1/status").json()["run_complaint"] == ""
+
+
+def test_a_page_full_of_thumbnails_does_not_hold_searches_up(
+    small: tuple[Path, Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(small[1])
+    gate, renderings = threading.Event(), app.state.served.renderings
+    make = renderings.thumbnail
+
+    def held_back(*asked: object) -> tuple[bytes, str]:
+        assert gate.wait(60)
+        return make(*asked)
+
+    monkeypatch.setattr(renderings, "thumbnail", held_back)
+    with TestClient(app, base_url=BASE) as api, ThreadPoolExecutor(60) as pool:
+        row = api.get("/v1/search?where=name:a.png").json()["results"][0]
+        url = f"/v1/segments/{row['segment_id']}/thumbnail"
+        waiting = [pool.submit(api.get, url) for _ in range(60)]
+        try:
+            assert api.get("/v1/search?q=snow").status_code == 200
+            assert not any(one.done() for one in waiting)
+        finally:
+            gate.set()
+        assert {one.result().status_code for one in waiting} == {200}
 
 
 def test_the_map_holds_every_segment_once(small: tuple[Path, Library]) -> None:

@@ -83,7 +83,7 @@ def media(
 
 
 @router.get("/assets/{asset_id}/thumbnail", responses=_PICTURE, response_class=Response)
-def asset_thumbnail(
+async def asset_thumbnail(
     asset_id: AssetKey,
     served: ServedLibrary,
     at_s: Annotated[float, Query(ge=0, le=1e7, description="Which moment of a video.")] = 0.0,
@@ -91,22 +91,28 @@ def asset_thumbnail(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """A small picture of a photo, or of a moment of a video."""
-    return _thumbnail(served, served.asset(asset_id), at_s, size, if_none_match)
+    return await served.rendered(
+        lambda: _thumbnail(served, served.asset(asset_id), at_s, size, if_none_match)
+    )
 
 
 @router.get("/segments/{segment_id}/thumbnail", responses=_PICTURE, response_class=Response)
-def segment_thumbnail(
+async def segment_thumbnail(
     segment_id: SegmentKey, served: ServedLibrary, size: SizePx = 320, if_none_match: IfNoneMatch = None
 ) -> Response:
     """A small picture of a segment: of its photo, or of the frame of a video that it stands for."""
-    found, span = served.segment(segment_id)
-    return _thumbnail(served, found, span.start_s, size, if_none_match)
+
+    def make() -> Response:
+        found, span = served.segment(segment_id)
+        return _thumbnail(served, found, span.start_s, size, if_none_match)
+
+    return await served.rendered(make)
 
 
 @router.get("/assets/{asset_id}/waveform", responses=_WAVE, response_class=Response)
-def waveform(asset_id: AssetKey, served: ServedLibrary, if_none_match: IfNoneMatch = None) -> Response:
+async def waveform(asset_id: AssetKey, served: ServedLibrary, if_none_match: IfNoneMatch = None) -> Response:
     """How loud a sound is over time."""
-    content, version = served.renderings.waveform(served.asset(asset_id))
+    content, version = await served.rendered(lambda: served.renderings.waveform(served.asset(asset_id)))
     return _versioned(content, "application/json", version, if_none_match)
 
 
@@ -115,14 +121,14 @@ def waveform(asset_id: AssetKey, served: ServedLibrary, if_none_match: IfNoneMat
     responses={200: {"content": {"audio/wav": {}}, "description": "The clip."}},
     response_class=Response,
 )
-def clip(
+async def clip(
     asset_id: AssetKey,
     served: ServedLibrary,
     start_s: Annotated[float, Query(ge=0, le=1e7)] = 0.0,
     end_s: Annotated[float | None, Query(gt=0, le=1e7)] = None,
 ) -> Response:
     """Up to two minutes of a sound as WAV, for players that do not know the file's own format."""
-    content = served.renderings.clip(served.asset(asset_id), start_s, end_s)
+    content = await served.rendered(lambda: served.renderings.clip(served.asset(asset_id), start_s, end_s))
     return Response(content, media_type="audio/wav")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, File, Path, UploadFile
 from starlette.responses import FileResponse, Response
 
@@ -13,7 +12,7 @@ from searchkit.types import ImageSample, Modality
 from searchkit.web.files import served_type
 from searchkit.web.models import UploadInfo
 from searchkit.web.renderings import peaks_of, thumbnail_webp
-from searchkit.web.served import ServedLibrary
+from searchkit.web.served import Served, ServedLibrary
 from searchkit.web.uploads import Upload
 
 __all__ = ["router"]
@@ -30,7 +29,7 @@ async def upload(
 ) -> UploadInfo:
     """Keep a picture, a sound or a video; put its ``source`` into a query."""
     content = await file.read()
-    kept = await to_thread.run_sync(served.uploads.add, content, file.filename or "upload")
+    kept = await served.rendered(served.uploads.add, content, file.filename or "upload")
     served.metrics.uploads.inc()
     return _info(kept)
 
@@ -63,8 +62,12 @@ def upload_media(upload_id: UploadId, served: ServedLibrary) -> Response:
     response_class=Response,
     responses={200: {"content": {"image/webp": {}, "application/json": {}}, "description": "A preview."}},
 )
-def upload_preview(upload_id: UploadId, served: ServedLibrary) -> Response:
+async def upload_preview(upload_id: UploadId, served: ServedLibrary) -> Response:
     """A small picture of a picture or video, the loudness over time of a sound."""
+    return await served.rendered(_preview, served, upload_id)
+
+
+def _preview(served: Served, upload_id: str) -> Response:
     kept, path = served.uploads.get(upload_id)
     samples = served.uploads.load(path, kept.modality, kept.name)
     headers = {"cache-control": "private, max-age=86400"}
