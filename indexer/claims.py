@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from types import TracebackType
 
+from sqlalchemy import Connection
+
 from searchkit.catalog import Catalog, jobs, runs, segments
 from searchkit.catalog.jobs import ClaimedJob
 from searchkit.errors import SearchkitError
@@ -69,11 +71,7 @@ class Claims:
     def __iter__(self) -> Iterator[ClaimedJob]:
         while not self._stop.is_set() and self._left:
             wanted = min(self._at_once, self._left)
-            with self._catalog.write() as connection:
-                taken = jobs.claim_jobs(connection, self._space_id, self.owner, wanted, self._lease_s)
-                again = [job.known.id for job in taken if job.attempts > 1 and job.known is not None]
-                # What a worker that died has left of these files is in nobody's way any more.
-                segments.mark_assets_deleting(connection, again, self._space_id, only_pending=True)
+            taken = self._catalog.write_again(lambda connection: self._take(connection, wanted))  # noqa: B023
             self._left -= len(taken)
             for job in taken:
                 if self._stop.is_set():
@@ -85,6 +83,13 @@ class Claims:
                 if not (self._shared and self._wait and others):
                     return
                 self._stop.wait(_WAIT_S)
+
+    def _take(self, connection: Connection, wanted: int) -> list[ClaimedJob]:
+        taken = jobs.claim_jobs(connection, self._space_id, self.owner, wanted, self._lease_s)
+        again = [job.known.id for job in taken if job.attempts > 1 and job.known is not None]
+        # What a worker that died has left of these files is in nobody's way any more.
+        segments.mark_assets_deleting(connection, again, self._space_id, only_pending=True)
+        return taken
 
     def __enter__(self) -> Claims:
         if self._shared:

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from searchkit.catalog import Catalog, assets, jobs, segments, spaces, words
 from searchkit.catalog.assets import KnownAsset
@@ -28,8 +27,6 @@ from searchkit.media import Facts
 from searchkit.types import FloatArray, Modality, Sample, Space, TextSample
 
 __all__ = ["Embedded", "FileWork", "Outcome", "Recorder"]
-
-_TRIES = 5
 
 Outcome: TypeAlias = Failed | Skipped | Unchanged
 
@@ -144,7 +141,7 @@ class Recorder:
         raise RuntimeError(f"{path} lies in no root")
 
     def _write_vectors(self, pieces: Sequence[Embedded]) -> None:
-        held, rows, ids = self._insert_pending_again(pieces)
+        held, rows, ids = self.catalog.write_again(lambda c: self._insert_pending(c, pieces))
         by_collection: dict[int, list[int]] = {}
         for position, row in enumerate(rows):
             by_collection.setdefault(row.collection_id, []).append(position)
@@ -156,66 +153,69 @@ class Recorder:
             store.flush()
             self.writer.touched.add(collection_id)
 
-    def _insert_pending_again(
-        self, pieces: Sequence[Embedded]
-    ) -> tuple[list[Embedded], list[segments.NewSegment], list[int]]:
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return self._insert_pending(pieces)
-            except BaseException as error:
-                self._collections.clear()  # one that was made in this transaction is not there
-                # Another worker has just made the same collection, or the same asset for another model.
-                if not isinstance(error, IntegrityError) or attempt == _TRIES:
-                    raise
-        raise AssertionError
-
     def _insert_pending(
-        self, pieces: Sequence[Embedded]
+        self, connection: Connection, pieces: Sequence[Embedded]
     ) -> tuple[list[Embedded], list[segments.NewSegment], list[int]]:
-        with self.catalog.write() as connection:
-            mine = jobs.held_jobs(connection, sorted({piece.work.job.id for piece in pieces}), self.owner)
-            held = [piece for piece in pieces if piece.work.job.id in mine]
-            fresh = {id(piece.work): piece.work for piece in held if piece.work.asset_id is None}
-            keys = self._asset_keys(connection, list(fresh.values()))
-            rows = [
-                self._row(connection, piece, keys.get(id(piece.work)) or piece.work.asset_id or 0)
-                for piece in held
-            ]
-            return held, rows, segments.insert_pending(connection, rows)
+        self._forget_keys()
+        mine = jobs.held_jobs(connection, sorted({piece.work.job.id for piece in pieces}), self.owner)
+        held = [piece for piece in pieces if piece.work.job.id in mine]
+        keys = self._asset_keys(connection, list({id(piece.work): piece.work for piece in held}.values()))
+        rows = [self._row(connection, piece, keys[id(piece.work)]) for piece in held]
+        return held, rows, segments.insert_pending(connection, rows)
+
+    def _forget_keys(self) -> None:
+        """Where others write, too, a root may have been merged since, a collection's row rolled back."""
+        if self.catalog.is_shared:
+            self._collections.clear()
+            self._roots.clear()
 
     def _asset_keys(self, connection: Connection, works: Sequence[FileWork]) -> dict[int, int]:
         """The assets' keys by the works' identities; unknown files become assets."""
-        unknown = [work for work in works if work.job.asset_id is None]
+        given = {id(work): work.asset_id or work.job.asset_id for work in works}
+        there = assets.existing(connection, [key for key in given.values() if key is not None])
+        keys = {work: key for work, key in given.items() if key in there and key is not None}
+        unknown = [work for work in works if id(work) not in keys]
         known = assets.ids_of(connection, [work.job.found.path for work in unknown])
         fresh = [work for work in unknown if work.job.found.path not in known]
         rows = [{"path": work.job.found.path, **_columns(work.job, work.opened)} for work in fresh]
-        keys = {id(work): work.job.asset_id or known.get(work.job.found.path, 0) for work in works}
-        keys.update(zip(map(id, fresh), self._insert(connection, rows), strict=True))
+        keys |= {id(w): known[w.job.found.path] for w in unknown if w.job.found.path in known}
+        keys |= zip(map(id, fresh), self._insert(connection, rows), strict=True)
         return keys
 
     def _settle(self, finished: Sequence[FileWork], outcomes: Sequence[Outcome]) -> set[int]:
-        with self.catalog.write() as connection:
-            ids = [work.job.id for work in finished] + [outcome.job.id for outcome in outcomes]
-            mine = jobs.finish_jobs(connection, ids, self.owner)
-            done = [work for work in finished if work.job.id in mine]
-            ready = [work.asset_id for work in done if work.asset_id is not None]
-            assets.update_assets(
-                connection, [{"id": work.asset_id, **_columns(work.job, work.opened)} for work in done]
-            )
-            segments.mark_assets_ready(connection, ready, self.space_id)
-            words.index_assets(connection, ready)
-            rows = [
-                self._embedding(work.asset_id, EmbeddingState.READY, work.opened.content_hash)
-                for work in done
-            ]
-            others = [outcome for outcome in outcomes if outcome.job.id in mine]
-            rows += self._touch(connection, [o.job for o in others if isinstance(o, Unchanged)])
-            rows += self._skip(connection, [o.job for o in others if isinstance(o, Skipped)])
-            rows += self._fail(connection, [o for o in others if isinstance(o, Failed)])
-            assets.set_embeddings(connection, self.space_id, rows)
+        mine = self.catalog.write_again(lambda connection: self._end(connection, finished, outcomes))
         lost = [vector for work in finished if work.job.id not in mine for vector in work.vectors]
         for collection_id, segment_id in lost:
             self.writer.store(collection_id).delete([segment_id])
+        return mine
+
+    def _end(
+        self, connection: Connection, finished: Sequence[FileWork], outcomes: Sequence[Outcome]
+    ) -> set[int]:
+        self._forget_keys()
+        ids = [work.job.id for work in finished] + [outcome.job.id for outcome in outcomes]
+        mine = jobs.finish_jobs(connection, ids, self.owner)
+        others = [outcome for outcome in outcomes if outcome.job.id in mine]
+        same = [outcome.job for outcome in others if isinstance(outcome, Unchanged)]
+        done = [work for work in finished if work.job.id in mine]
+        if self.catalog.is_shared:  # another machine may have seen since that a file is gone
+            keys = [work.asset_id for work in done] + [job.asset_id for job in same]
+            there = assets.existing(connection, [key for key in keys if key is not None])
+            done = [work for work in done if work.asset_id in there]
+            same = [job for job in same if job.asset_id in there]
+        ready = [work.asset_id for work in done if work.asset_id is not None]
+        assets.update_assets(
+            connection, [{"id": work.asset_id, **_columns(work.job, work.opened)} for work in done]
+        )
+        segments.mark_assets_ready(connection, ready, self.space_id)
+        words.index_assets(connection, ready)
+        rows = [
+            self._embedding(work.asset_id, EmbeddingState.READY, work.opened.content_hash) for work in done
+        ]
+        rows += self._touch(connection, same)
+        rows += self._skip(connection, [o.job for o in others if isinstance(o, Skipped)])
+        rows += self._fail(connection, [o for o in others if isinstance(o, Failed)])
+        assets.set_embeddings(connection, self.space_id, rows)
         return mine
 
     def _touch(self, connection: Connection, known: Sequence[Job]) -> list[dict[str, Any]]:

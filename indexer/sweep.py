@@ -39,8 +39,8 @@ def sweep(writer: Writer, *, stale_pending: bool = False) -> int:
                 store.delete(ids)
                 store.flush()
                 writer.touched.add(collection_id)
-            with catalog.write() as connection:
-                segments.delete_segments(connection, (segment_id for segment_id, _ in part))
+            ids = [segment_id for segment_id, _ in part]
+            catalog.write_again(lambda connection: segments.delete_segments(connection, ids))  # noqa: B023
             swept += len(part)
     return swept
 

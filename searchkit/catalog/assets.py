@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 
+from searchkit.catalog.dialects import insert_if_absent
 from searchkit.catalog.tables import Asset, Embedding, EmbeddingState, Root, Segment
 from searchkit.catalog.tags import tags_of
 from searchkit.catalog.types import encode_path
@@ -37,6 +38,7 @@ __all__ = [
     "delete_assets",
     "delete_empty_roots",
     "ensure_root",
+    "existing",
     "failures",
     "ids_of",
     "ids_under",
@@ -109,10 +111,8 @@ def ensure_root(connection: Connection, path: str) -> int:
     covering = [root for root in rows if path == root or path.startswith(root.rstrip("/") + "/")]
     if covering:
         return rows[min(covering, key=len)]
-    inserted = connection.execute(
-        insert(Root).values(path=path, added_at=datetime.now(UTC)).returning(Root.id)
-    )
-    root_id = int(inserted.scalar_one())
+    connection.execute(insert_if_absent(connection, Root).values(path=path, added_at=datetime.now(UTC)))
+    root_id = int(connection.scalars(select(Root.id).where(Root.path == path)).one())
     below = [rows[root] for root in rows if root.startswith(path.rstrip("/") + "/")]
     if below:
         connection.execute(update(Asset).where(Asset.root_id.in_(below)).values(root_id=root_id))
@@ -255,6 +255,15 @@ def ids_of(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
         part = paths[start : start + CHUNK]
         rows = connection.execute(select(Asset.path, Asset.id).where(Asset.path.in_(part)))
         found.update((row.path, row.id) for row in rows)
+    return found
+
+
+def existing(connection: Connection, asset_ids: Sequence[int]) -> set[int]:
+    """The keys among those given that assets have."""
+    found: set[int] = set()
+    for start in range(0, len(asset_ids), CHUNK):
+        part = asset_ids[start : start + CHUNK]
+        found.update(connection.scalars(select(Asset.id).where(Asset.id.in_(part))))
     return found
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
+from searchkit.catalog.dialects import is_conflict
 from searchkit.catalog.engine import begin_alone, begin_read, begin_write, check_schema, open_engine
 from searchkit.catalog.words import catch_up
 from searchkit.errors import CatalogCorrupt
@@ -17,6 +22,9 @@ __all__ = ["CATALOG_FILE", "Catalog"]
 CATALOG_FILE = "catalog.sqlite"
 
 _PLANNING = 0x5EA2C401
+_TRIES = 6
+
+_T = TypeVar("_T")
 
 
 class Catalog:
@@ -77,6 +85,25 @@ class Catalog:
         """
         with begin_write(self._engine) as connection:
             yield connection
+
+    def write_again(self, work: Callable[[Connection], _T]) -> _T:
+        """Do some work in a transaction that writes; once more when another one was at the same rows.
+
+        Two machines may need a new row of the same name at the same moment; the slower of them finds it there
+        when it looks again.
+
+        Args:
+            work: what to do; it keeps nothing from a call that fails.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if attempt == _TRIES or not (self.is_shared and is_conflict(error)):
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+        raise AssertionError
 
     @property
     def is_shared(self) -> bool:

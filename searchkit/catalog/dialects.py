@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 __all__ = [
     "clock_s",
@@ -19,6 +20,10 @@ __all__ = [
 ]
 
 
+# PostgreSQL's serialization failure and deadlock.
+_CONFLICTS = frozenset({"40001", "40P01"})
+
+
 def is_shared(connection: Connection) -> bool:
     """Whether other machines may be writing to the same database."""
     return connection.dialect.name != "sqlite"
@@ -28,6 +33,13 @@ def insert_if_absent(connection: Connection, table: Any) -> Any:
     """An INSERT that leaves rows alone whose unique columns are there already."""
     dialect = postgresql if is_shared(connection) else sqlite
     return dialect.insert(table).on_conflict_do_nothing()
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether a transaction failed only because another one was at the same rows at the same time."""
+    if isinstance(error, IntegrityError):
+        return True
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
 
 
 def clock_s(connection: Connection) -> float:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
+from searchkit.catalog.dialects import insert_if_absent
 from searchkit.catalog.tables import SavedQuery
 
 __all__ = ["SavedRow", "delete_query", "save_query", "saved_queries"]
@@ -66,7 +67,7 @@ def save_query(
     """Keep a query under a name; one of the same name is replaced."""
     delete_query(connection, name)
     connection.execute(
-        insert(SavedQuery).values(
+        insert_if_absent(connection, SavedQuery).values(
             name=name,
             source=source,
             modalities=to,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
+from searchkit.catalog.dialects import insert_if_absent
 from searchkit.catalog.tables import AssetTag
 
 __all__ = ["add_tags", "remove_tags", "tag_counts", "tags_of"]
@@ -18,11 +19,9 @@ def add_tags(connection: Connection, asset_ids: Sequence[int], tags: Iterable[st
     for tag in tags:
         for start in range(0, len(asset_ids), CHUNK):
             part = asset_ids[start : start + CHUNK]
-            tagged = select(AssetTag.asset_id).where(AssetTag.asset_id.in_(part), AssetTag.tag == tag)
-            have = set(connection.scalars(tagged))
-            rows = [{"asset_id": asset_id, "tag": tag} for asset_id in part if asset_id not in have]
+            rows = [{"asset_id": asset_id, "tag": tag} for asset_id in part]
             if rows:
-                connection.execute(insert(AssetTag), rows)
+                connection.execute(insert_if_absent(connection, AssetTag), rows)
 
 
 def remove_tags(connection: Connection, asset_ids: Sequence[int], tags: Sequence[str]) -> None:

@@ -10,8 +10,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
+from searchkit.catalog.dialects import insert_if_absent
 from searchkit.catalog.tables import Asset, AssetWords, Root
 
 __all__ = ["catch_up", "fold_name", "index_assets", "split_words", "words_of"]
@@ -84,7 +85,7 @@ def index_assets(connection: Connection, asset_ids: Sequence[int]) -> None:
         connection.execute(delete(AssetWords).where(AssetWords.asset_id.in_(part)))
         if rows:
             connection.execute(
-                insert(AssetWords),
+                insert_if_absent(connection, AssetWords),
                 [
                     {"asset_id": row.id, **words_of(row.path, row.root, (row.facts or {}).get("title"))}
                     for row in rows

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text, update
 
-from searchkit.catalog import Catalog, assets, jobs, runs, segments, spaces
+from searchkit.catalog import Catalog, assets, jobs, runs, saved, segments, spaces, tags, words
 from searchkit.catalog.jobs import NewJob
 from searchkit.catalog.segments import NewSegment
-from searchkit.catalog.tables import EmbeddingState, RunState
+from searchkit.catalog.shared import agree
+from searchkit.catalog.tables import EmbeddingState, Root, RunState
 from searchkit.catalog.types import encode_path
 from searchkit.errors import LibraryError, LibraryTooNew, UsageError
 from searchkit.migrations import HEAD, REVISIONS
@@ -23,6 +25,7 @@ from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixture
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
+NOW = datetime.now(UTC)
 SPACE = Space("mini", "1", "p", 8)
 FACTS = {"size_bytes": 5, "mtime_ns": 7, "date": "2020-01-01T00:00:00", "content_hash": "aa"}
 
@@ -203,3 +206,76 @@ def test_many_who_need_a_new_space_at_once_make_it_once(catalog: Catalog) -> Non
         thread.join()
     assert len(made) == 6
     assert len(set(made)) == 1
+
+
+def at_once(work: Callable[[], object], threads: int = 6) -> None:
+    """Call ``work`` in several threads at the same moment; what one raises is raised."""
+    start = threading.Barrier(threads)
+    failures: list[BaseException] = []
+
+    def begin() -> None:
+        start.wait()
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    started = [threading.Thread(target=begin) for _ in range(threads)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    assert failures == []
+
+
+def test_many_who_need_the_same_new_rows_at_once_make_them_once(catalog: Catalog) -> None:
+    with catalog.write() as connection:
+        spaces.ensure_space(connection, SPACE)
+
+    def need() -> None:
+        for number in range(5):
+            with catalog.write() as connection:
+                root = assets.ensure_root(connection, f"/root{number}")
+
+            def insert(connection: Connection, root: int = root, number: int = number) -> None:
+                path = f"/root{number}/file"
+                if not assets.ids_of(connection, [path]):
+                    assets.insert_assets(connection, [{"root_id": root, "path": path, **FACTS}])
+
+            catalog.write_again(insert)
+            with catalog.write() as connection:
+                ids = assets.ids_under(connection, f"/root{number}")
+                words.index_assets(connection, ids)
+                tags.add_tags(connection, ids, ["holiday"])
+                saved.save_query(connection, "barks", 'text:"a bark"')
+                agree(connection, {"store": "qdrant://here:1"})
+
+    at_once(need)
+    with catalog.read() as connection:
+        assert [path for path, _ in assets.roots(connection)] == [f"/root{n}" for n in range(5)]
+        assert tags.tag_counts(connection) == {"holiday": 5}
+        assert list(saved.saved_queries(connection)) == ["barks"]
+
+
+def test_two_who_wait_for_each_other_both_get_through(catalog: Catalog) -> None:
+    with catalog.write() as connection:
+        for path in ("/a", "/b"):
+            assets.ensure_root(connection, path)
+    orders = [("/a", "/b"), ("/b", "/a")]
+    both_hold_one = threading.Barrier(2)
+    tries: list[str] = []
+
+    def work() -> None:
+        first, second = orders.pop()
+
+        def change(connection: Connection) -> None:
+            tries.append(first)
+            connection.execute(update(Root).where(Root.path == first).values(added_at=NOW))
+            if tries.count(first) == 1:
+                both_hold_one.wait()
+            connection.execute(update(Root).where(Root.path == second).values(added_at=NOW))
+
+        catalog.write_again(change)
+
+    at_once(work, threads=2)
+    assert len(tries) == 3

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,25 @@ def test_a_collection_is_made_as_the_settings_say(spec: str, server: QdrantServe
     assert isinstance(made.quantization_config, models.BinaryQuantization)
     indexed = [request for request in server.requests if "/index" in request]
     assert len(indexed) > 8
+
+
+def test_many_who_open_a_new_collection_at_once_share_it(spec: str) -> None:
+    start, stores = threading.Barrier(4), []
+
+    def work() -> None:
+        start.wait()
+        stores.append(opened(spec))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(stores) == 4
+    stores[0].upsert([1], unit_rows(1, DIM))
+    for store in stores:
+        assert store.ids().tolist() == [1]
+        store.close()
 
 
 def test_searches_rescore_what_quantization_found(spec: str, server: QdrantServer) -> None:

@@ -48,7 +48,12 @@ class QdrantStore:
         if self._ask("collection_exists"):
             self._check_dim()
         elif not read_only:
-            create_collection(connection, name, dim)
+            try:
+                create_collection(connection, name, dim)
+            except StoreError:
+                if not self._ask("collection_exists"):  # else another machine was quicker
+                    raise
+                self._check_dim()
 
     @property
     def dim(self) -> int:
