@@ -1,36 +1,44 @@
 """Measure ONE-PEACE's encoding speed on a CPU as a share of what the machine's matrix products reach.
 
 The model has random weights: width 768, 3072 in the feed-forward networks, 12 heads, 12 layers, the full
-waveform encoder. Inputs: 8 texts of 16 tokens, 8 pictures of 256 pixels, 8 sounds of 5 s.
+waveform encoder. Inputs: 8 texts of 16 tokens (and one alone), 8 pictures of 256 pixels, 8 sounds of 5 s.
 
-Usage: python benchmarks/encode.py [--threads 1] [--json FILE]
+Usage: python benchmarks/encode.py [--threads 1] [--only image] [--precision int8] [--json FILE]
 
 Times are CPU seconds of the process (with one thread: what a free core would take), the least of some runs.
-The matrix rates come from the same run.
+Columns: how many times as quick as the same model computed plainly (plain_one_peace.py) in the same run, and
+as the original elsewhere; the share of the machine's float32 rate and of the precision's own rate; the least
+cosine to the plain float32 result. "fast" merges similar tokens.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import plain_one_peace
 import torch
 import torch.nn.functional as F
 
 from searchkit.one_peace.build import Model, build_model
 from searchkit.one_peace.config import ModelConfig
-from searchkit.one_peace.quantised import Int8Linear, takes_int8
+from searchkit.one_peace.merging import MERGED_SHARE
+from searchkit.one_peace.packed import PackedLinear, can_pack
+from searchkit.one_peace.precision import faster
+from searchkit.one_peace.quantised import Int8Linear, RoundedRows
 
 DIM, HIDDEN, HEADS, LAYERS, BATCH = 768, 3072, 12, 12, 8
 TOKENS, IMAGE_PX, SAMPLES = 16, 256, 80_000
 CONVOLUTIONS = "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2"
-# Items a second of the original implementation on another 2-core machine, for orientation only.
+# The original implementation on another 2-core machine: items a second with two threads, CPU s with one.
 ORIGINAL_PER_S = {"text": 28.9, "image": 2.0, "audio": 1.25}
+ORIGINAL_CPU_S = {"text": 0.056, "image": 0.907, "audio": 1.41}
 
 
 def make_model() -> Model:
@@ -107,24 +115,73 @@ def least_s(run: Callable[[], Any], runs: int) -> float:
 
 
 def matrix_rates(runs: int) -> dict[str, float]:
-    """Rates of one product 2048 x 2048 x 2048, in 1e9 operations a CPU second."""
-    layer = torch.nn.Linear(2048, 2048, bias=False)
-    x = torch.randn(2048, 2048)
-    low, low_x = torch.nn.Linear(2048, 2048, bias=False).bfloat16(), x[:256].bfloat16()
+    """Rates of one product of 2048 x 2048 matrices, in 1e9 operations a CPU second, by the quickest way."""
     count = 2 * 2048**3 / 1e9
-    rounded = Int8Linear(layer)
-    return {
-        "float32": count / least_s(lambda: layer(x), runs),
-        "bfloat16": count / 8 / least_s(lambda: low(low_x), 1),
-        "int8": count / least_s(lambda: rounded(x), runs),
-    }
+    rates: dict[str, float] = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        weight, x = torch.randn(2048, 2048, dtype=dtype), torch.randn(2048, 2048, dtype=dtype)
+        ways: list[Callable[[], Any]] = [lambda x=x, w=weight: F.linear(x, w)]
+        if can_pack(dtype):
+            packed = PackedLinear(weight, None)
+            ways.append(lambda x=x, layer=packed: layer(x))
+        rates[name] = count / min(least_s(way, runs) for way in ways)
+    layer = Int8Linear(torch.nn.Linear(2048, 2048, bias=False))
+    rounded = RoundedRows.of(torch.randn(2048, 2048))
+    rates["int8"] = count / least_s(lambda: layer.multiply(rounded), runs)
+    return rates
 
 
-def quantise(model: Model) -> None:
-    trunk = model.encoder_wrapper.fusion_model
-    for path, module in list(trunk.named_modules()):
-        if takes_int8(path, module):
-            trunk.set_submodule(path, Int8Linear(module))
+def prepare(model: Model, precision: str) -> Model:
+    """A copy of the model as the encoder runs it in a precision."""
+    model = copy.deepcopy(model)
+    if precision == "bfloat16":
+        model.bfloat16()
+    for path, module in list(model.named_modules()):
+        replacement = faster(path, module, int8=precision == "int8")
+        if replacement is not None:
+            model.set_submodule(path, replacement)
+    return model
+
+
+def cases(only: list[str] | None) -> Iterator[tuple[str, int]]:
+    for modality in only or ("text", "image", "audio"):
+        yield modality, BATCH
+        if modality == "text":
+            yield modality, 1
+
+
+def measure(
+    model: Model, precision: str, rates: dict[str, float], arguments: Any
+) -> Iterator[dict[str, Any]]:
+    """A row for the plain way, one for this model, and one with tokens merged where that applies."""
+    prepared = prepare(model, precision)
+    for modality, batch in cases(arguments.only):
+        inputs = make_inputs(batch)[modality]
+        exact = plain_one_peace.embed(model, modality, **inputs)
+        given = {
+            k: v.to(prepared.logit_scale.dtype) if v.is_floating_point() else v for k, v in inputs.items()
+        }
+        runs: dict[str, Callable[[], torch.Tensor]] = {}
+        if precision == "float32":
+            runs["plain"] = lambda m=modality, i=inputs: plain_one_peace.embed(model, m, **i)
+        runs[precision] = lambda m=modality, i=given: prepared(m, **i)
+        if modality != "text" and precision != "bfloat16":
+            runs[f"{precision} fast"] = lambda m=modality, i=given: prepared(m, **i)
+        for name, run in runs.items():
+            prepared.encoder_wrapper.fusion_model.merged_share = MERGED_SHARE if "fast" in name else 0.0
+            vectors = run().float()
+            taken_s = least_s(run, arguments.runs) / batch
+            work = operations(modality)
+            yield {
+                "precision": name,
+                "modality": modality,
+                "batch": batch,
+                "cpu_s_per_item": taken_s,
+                "per_cpu_s": 1 / taken_s,
+                "share_of_float32_rate": work / taken_s / rates["float32"],
+                "share_of_own_rate": work / taken_s / rates[precision],
+                "least_cosine": F.cosine_similarity(vectors, exact).min().item(),
+            }
 
 
 def main() -> None:
@@ -134,36 +191,32 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", choices=("text", "image", "audio"), action="append")
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "int8"), action="append")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    modalities = arguments.only or ["text", "image", "audio"]
+    rows: list[dict[str, Any]] = []
     with torch.inference_mode():
         rates = matrix_rates(arguments.runs)
         print("matrix rates, 1e9 operations a CPU second:", {k: round(v, 1) for k, v in rates.items()})
-        model, rows, reference = make_model(), [], {}
-        for precision in ("float32", "int8"):
-            if precision == "int8":
-                quantise(model)
-            for modality in modalities:
-                for batch in (BATCH, 1) if modality == "text" else (BATCH,):
-                    inputs = make_inputs(batch)[modality]
-                    vectors = model(modality, **inputs)
-                    taken = least_s(lambda m=modality, i=inputs: model(m, **i), arguments.runs)
-                    rate = batch * operations(modality) / taken
-                    exact = reference.setdefault((modality, batch), vectors)
-                    rows.append(
-                        {
-                            "precision": precision,
-                            "modality": modality,
-                            "batch": batch,
-                            "cpu_s_per_item": taken / batch,
-                            "gflop_per_cpu_s": rate,
-                            "share_of_float32_rate": rate / rates["float32"],
-                            "least_cosine": F.cosine_similarity(vectors, exact).min().item(),
-                        }
-                    )
-                    print({k: round(v, 5) if isinstance(v, float) else v for k, v in rows[-1].items()})
+        model = make_model()
+        print(f"{'':<26}{'CPU s':>8}{'/ plain':>9}{'/ original':>11}{'of f32':>8}{'of own':>8}{'cosine':>10}")
+        plain: dict[tuple[str, int], float] = {}
+        for precision in arguments.precision or ("float32", "bfloat16", "int8"):
+            for row in measure(model, precision, rates, arguments):
+                case = row["modality"], row["batch"]
+                plain.setdefault(case, row["cpu_s_per_item"])
+                row["times_plain"] = plain[case] / row["cpu_s_per_item"]
+                # What the original took on one thread of another machine says little of this one.
+                row["times_original"] = ORIGINAL_CPU_S[row["modality"]] / row["cpu_s_per_item"]
+                rows.append(row)
+                print(
+                    f"{row['modality']:<6} x {row['batch']:<2}{row['precision']:<15}"
+                    f"{row['cpu_s_per_item']:>8.4f}{row['times_plain']:>9.2f}{row['times_original']:>11.2f}"
+                    f"{row['share_of_float32_rate']:>8.0%}{row['share_of_own_rate']:>8.0%}"
+                    f"{row['least_cosine']:>10.6f}",
+                    flush=True,
+                )
     if arguments.json:
         result = {
             "threads": arguments.threads,

@@ -47,6 +47,9 @@ def index(
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Files decoded at once (default: cores).")
     ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="ONE-PEACE: merge similar tokens; quicker, less exact.")
+    ] = False,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Samples encoded together.")] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try files again that failed and did not change.")
@@ -79,7 +82,7 @@ def index(
         json_logs(log_json),
         open_library(
             library,
-            model=model,
+            model=f"{model or 'one-peace'}:fast" if fast else model,
             model_dir=model_dir,
             store=store,
             catalog=catalog,

@@ -24,7 +24,8 @@ class EncoderInfo:
 
     Attributes:
         name: what ``--model`` takes.
-        module: import path of a module with ``load(model_dir: Path | None) -> Encoder``.
+        module: import path of a module with ``load(model_dir: Path | None) -> Encoder``, which takes
+            ``options`` beside it where the model has options.
         modalities: what it embeds.
         dim: length of a vector; 0 when the checkpoint decides.
         licence: of the weights.
@@ -33,6 +34,7 @@ class EncoderInfo:
         built_in: its weights ship with searchkit.
         uses_gpu: it runs on a GPU where there is one.
         folder: where it lies, for one that is no row of the table.
+        options: what may follow the name after colons, such as "one-peace:int8:fast".
     """
 
     name: str
@@ -45,8 +47,10 @@ class EncoderInfo:
     built_in: bool = False
     uses_gpu: bool = False
     folder: Path | None = None
+    options: tuple[str, ...] = ()
 
 
+_ONE_PEACE_OPTIONS = ("float32", "bfloat16", "float16", "int8", "fast", "exact")
 ENCODERS: Mapping[str, EncoderInfo] = MappingProxyType(
     {
         info.name: info
@@ -69,6 +73,7 @@ ENCODERS: Mapping[str, EncoderInfo] = MappingProxyType(
                 summary="ONE-PEACE 4B (arXiv 2305.11172); needs a checkpoint: searchkit models pull",
                 extra="one-peace",
                 uses_gpu=True,
+                options=_ONE_PEACE_OPTIONS,
             ),
         )
     }
@@ -78,9 +83,30 @@ ENCODERS: Mapping[str, EncoderInfo] = MappingProxyType(
 def resolve_info(name: str) -> EncoderInfo:
     """What is known of a name of the table, of a model's folder, or of a folder where models are kept.
 
+    Options may follow: "one-peace:int8".
+
     Raises:
-        ModelNotFound: there is no such encoder; the nearest name is suggested.
+        ModelNotFound: there is no such encoder, and the nearest name is suggested; or it lacks an option.
     """
+    base, options = _split(name)
+    info = _named_info(base)
+    for option in options:
+        if option not in info.options:
+            known = f"it has {', '.join(info.options)}" if info.options else "it has none"
+            raise ModelNotFound(f"the model {base!r} has no option {option!r}", hint=known)
+    return info
+
+
+def _split(name: str) -> tuple[str, list[str]]:
+    """A model spec's name or path, and the options after it; a folder may have colons in its name."""
+    if Path(name).is_dir():
+        return name, []
+    folder, separator, last = name.rpartition("/")
+    base, *options = last.split(":")
+    return f"{folder}{separator}{base}", options
+
+
+def _named_info(name: str) -> EncoderInfo:
     if name in ENCODERS:
         return ENCODERS[name]
     folder = model_folder(name)
@@ -134,6 +160,7 @@ def _folder_info(name: str, folder: Path) -> EncoderInfo:
                 summary=f"in {folder}",
                 extra=extra,
                 folder=folder,
+                options=_ONE_PEACE_OPTIONS if extra else (),
             )
     raise ModelNotFound(
         f"{folder} holds no model",
@@ -145,7 +172,7 @@ def open_encoder(name: str, model_dir: Path | None = None) -> Encoder:
     """Open an encoder; its branches load when they are first used.
 
     Args:
-        name: a name of the table, or a model's folder.
+        name: a name of the table, or a model's folder; options may follow after colons.
         model_dir: where the files of a named one lie; None for the place where searchkit keeps them.
 
     Raises:
@@ -159,5 +186,6 @@ def open_encoder(name: str, model_dir: Path | None = None) -> Encoder:
         if info.extra and error.name and not error.name.startswith("searchkit"):
             raise DependencyMissing(error.name, info.extra) from error
         raise
-    encoder: Encoder = module.load(info.folder or model_dir)
+    options = _split(name)[1]
+    encoder: Encoder = module.load(info.folder or model_dir, **({"options": options} if options else {}))
     return encoder

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from searchkit.one_peace.layers import layer_norm
+from searchkit.one_peace.packed import products
 
 __all__ = ["SelfAttention"]
 
@@ -32,7 +33,7 @@ class SelfAttention(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of (B, T, D), each (B, H, T, D / H)."""
         split = (*x.shape[:2], self.heads, -1)
-        query, key, value = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        query, key, value = products(x, (self.q_proj, self.k_proj, self.v_proj))
         return (
             query.view(split).transpose(1, 2),
             key.view(split).transpose(1, 2),
@@ -46,15 +47,18 @@ class SelfAttention(nn.Module):
             x: the sequence.
             bias: added to the scores, broadcastable to (B, H, T, T), -inf where a key is padding.
         """
-        query, key, value = self.project(x)
+        return self.attend(*self.project(x), bias)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+        """What `forward` does after the projections: (B, H, T, D / H) each to (B, T, D)."""
         dropout = self.dropout if self.training else 0.0
-        if query.dtype == torch.float32 or x.device.type != "cpu":
+        if query.dtype == torch.float32 or query.device.type != "cpu":
             attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
         else:
             attended = _attend_in_float32(query, key, value, bias, dropout)
         if self.c_attn is not None:
             attended = attended * self.c_attn.view(1, -1, 1, 1)
-        joined = attended.transpose(1, 2).reshape(x.shape)
+        joined = attended.transpose(1, 2).flatten(2)
         if self.ln is not None:
             joined = self.ln(joined)
         out: Tensor = self.out_proj(joined)

@@ -7,37 +7,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from searchkit.one_peace.layers import NORM_EPS, layer_norm
+from searchkit.one_peace.packed import PackedLinear
 
-__all__ = ["PositionalConvolutions", "WaveformEncoder"]
+__all__ = ["PositionalConvolutions", "StridedConvolution", "WaveformEncoder"]
+
+_BLOCK_FRAMES = 512
 
 
 class StridedConvolution(nn.Conv1d):
-    """A valid convolution over (T, C) as matrix products.
+    """A valid convolution over (T, C) as one matrix product.
 
-    With channels last, `stride` neighbouring frames are one contiguous row, so a kernel is a few products of
-    views: no unfolding, no copies.
+    With channels last, the frames under a kernel are one contiguous row, so that the matrix is a copy of
+    overlapping views.
     """
+
+    packed: PackedLinear | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (T, C_in) to (T_out, C_out)."""
         kernel, stride, channels = self.kernel_size[0], self.stride[0], self.in_channels
         frames = (len(x) - kernel) // stride + 1
         x = x.contiguous()
-        out: Tensor | None = None
-        for first in range(0, kernel, stride):
-            taps = min(stride, kernel - first)
-            rows = x.as_strided(
-                (frames, taps * channels), (stride * channels, 1), x.storage_offset() + first * channels
-            )
-            weight = self.weight[:, :, first : first + taps].permute(2, 1, 0).reshape(taps * channels, -1)
-            if out is not None:
-                out = torch.addmm(out, rows, weight) if torch.is_grad_enabled() else out.addmm_(rows, weight)
-            elif self.bias is not None:
-                out = torch.addmm(self.bias, rows, weight)
-            else:
-                out = rows @ weight
-        assert out is not None
-        return out
+        rows = x.as_strided((frames, kernel * channels), (stride * channels, 1), x.storage_offset())
+        if self.packed is not None:
+            return self.packed(rows.contiguous())
+        return F.linear(rows, self.flat_weight(), self.bias)
+
+    def flat_weight(self) -> Tensor:
+        """The weight as the matrix (C_out, kernel * C_in)."""
+        return self.weight.transpose(1, 2).flatten(1)
 
 
 class ConvolutionLayers(nn.Module):
@@ -59,9 +57,25 @@ class ConvolutionLayers(nn.Module):
         return torch.stack([self._clip(waveform[:, None]) for waveform in waveforms])
 
     def _clip(self, x: Tensor) -> Tensor:
+        given = x.dtype
         for layer in self.conv_layers:
-            x = layer(x)
-        return x
+            convolution = layer.get_submodule("0")
+            assert isinstance(convolution, StridedConvolution)
+            if convolution.packed is not None:
+                x = x.to(convolution.packed.dtype)
+            x = layer(x) if torch.is_grad_enabled() else _in_blocks(layer, x, convolution)
+        return x.to(given)
+
+
+def _in_blocks(layer: nn.Module, x: Tensor, convolution: StridedConvolution) -> Tensor:
+    """A convolution with its norm and GELU, some frames at a time, so that they stay in a cache."""
+    kernel, stride = convolution.kernel_size[0], convolution.stride[0]
+    frames = (len(x) - kernel) // stride + 1
+    out = x.new_empty((frames, convolution.out_channels))
+    for first in range(0, frames, _BLOCK_FRAMES):
+        last = min(first + _BLOCK_FRAMES, frames) - 1
+        out[first : last + 1] = layer(x[first * stride : last * stride + kernel])
+    return out
 
 
 class WaveformEncoder(nn.Sequential):

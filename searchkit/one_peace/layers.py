@@ -6,9 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ChannelNorm", "DropPath", "GeGLU", "feed_forward", "layer_norm"]
+from searchkit.one_peace.packed import products
+
+__all__ = ["ChannelNorm", "DropPath", "FeedForward", "GeGLU", "layer_norm"]
 
 NORM_EPS = 1e-5
+_BLOCK_ROWS = 288
 
 
 def layer_norm(dim: int) -> nn.LayerNorm:
@@ -39,22 +42,34 @@ class GeGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., dim) to (..., hidden)."""
-        gate: Tensor = F.gelu(self.wi_0(x))
+        gate, value = products(x, (self.wi_0, self.wi_1))
         if torch.is_grad_enabled():
-            gated: Tensor = gate * self.wi_1(x)
-            return gated
-        # In place: a second array of this size costs as much time as the product itself.
-        return gate.mul_(self.wi_1(x))
+            return F.gelu(gate) * value
+        # In place: another array of this size costs as much time as a product itself.
+        return F.gelu(gate).mul_(value)
 
 
-def feed_forward(dim: int, hidden: int, *, inner_norm: bool, dropout: float) -> nn.Sequential:
+class FeedForward(nn.Sequential):
     """GeGLU, dropout, a norm between the products (Magneto, arXiv 2210.06423), and the down projection."""
-    return nn.Sequential(
-        GeGLU(dim, hidden),
-        nn.Dropout(dropout),
-        layer_norm(hidden) if inner_norm else nn.Identity(),
-        nn.Linear(hidden, dim),
-    )
+
+    def __init__(self, dim: int, hidden: int, *, inner_norm: bool, dropout: float) -> None:
+        super().__init__(
+            GeGLU(dim, hidden),
+            nn.Dropout(dropout),
+            layer_norm(hidden) if inner_norm else nn.Identity(),
+            nn.Linear(hidden, dim),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., dim) to the same shape; in blocks of rows, so that what lies between stays in a cache."""
+        rows = x.flatten(0, -2)
+        if torch.is_grad_enabled() or x.device.type != "cpu" or len(rows) <= _BLOCK_ROWS:
+            mapped: Tensor = super().forward(x)
+            return mapped
+        count = -(-len(rows) // _BLOCK_ROWS)
+        return torch.cat([super(FeedForward, self).forward(block) for block in rows.chunk(count)]).view(
+            x.shape
+        )
 
 
 class DropPath(nn.Module):

@@ -14,7 +14,8 @@ from searchkit.errors import CheckpointError, ModalityUnsupported
 from searchkit.one_peace.adapter import Adapter
 from searchkit.one_peace.branches import HEADS, SHARED, branch_of
 from searchkit.one_peace.build import Model, build_model
-from searchkit.one_peace.quantised import Int8Linear, check_int8, takes_int8
+from searchkit.one_peace.precision import faster, unpack_convolution
+from searchkit.one_peace.quantised import check_int8
 from searchkit.one_peace.upgrade import fit_weights
 from searchkit.one_peace.weights import WeightSource
 
@@ -46,7 +47,8 @@ class LazyModel:
         self.int8 = int8
         if int8:
             check_int8(self.device)
-        self._replaced: dict[str, nn.Linear] = {}
+        self._replaced: dict[str, nn.Module] = {}
+        self._packed: set[str] = set()
         self._model: Model = build_model(self.config, device="meta").eval()
         self._model.requires_grad_(False)
         self._loaded: set[str] = set()
@@ -80,12 +82,31 @@ class LazyModel:
     def drop(self, *branches: str) -> None:
         """Free branches; without a name, all of them. They load again when they are needed."""
         with self._lock:
-            for path in list(self._replaced):
-                if branch_of(f"{path}.weight", self.config.modalities) in (branches or self._loaded):
-                    self._model.set_submodule(path, self._replaced.pop(path))
-            for key, parameter in self._parameters(branches or tuple(self._loaded)):
+            chosen = branches or tuple(self._loaded)
+            for path in [path for path in self._replaced if self._branch(path) in chosen]:
+                self._model.set_submodule(path, self._replaced.pop(path))
+            for path, module in self._model.named_modules():
+                if self._branch(path) in chosen:
+                    unpack_convolution(module)
+            self._packed -= set(chosen)
+            for key, parameter in self._parameters(chosen):
                 self._assign(key, torch.empty_like(parameter, device="meta"))
-            self._loaded -= set(branches or self._loaded)
+            self._loaded -= set(chosen)
+
+    def pack(self, *modalities: str) -> None:
+        """Rearrange the matrices that these modalities use, for many products to come.
+
+        It takes the time and the memory of a copy, and is undone when a branch is dropped. On other devices
+        than a CPU nothing happens.
+        """
+        if self.device.type != "cpu":
+            return
+        with self.using(*modalities):
+            for branch in {SHARED, HEADS, *modalities} - self._packed:
+                self._replace(branch, int8=False)
+
+    def _branch(self, path: str) -> str:
+        return branch_of(f"{path}.weight", self.config.modalities)
 
     def _parameters(self, branches: tuple[str, ...]) -> list[tuple[str, nn.Parameter]]:
         names = self.config.modalities
@@ -103,21 +124,21 @@ class LazyModel:
                 raise CheckpointError(f"{self.source.name}: {key} is {found}, its configuration says {shape}")
             self._assign(key, value.to(device=self.device, dtype=self.dtype))
         if self.int8:
-            self._quantise(branch)
+            self._replace(branch, int8=True)
         for module in self._model.modules():
             if isinstance(module, Adapter):
                 module.clear_cache()
         self._loaded.add(branch)
 
-    def _quantise(self, branch: str) -> None:
-        """Put int8 products in the place of a branch's linear layers in the trunk."""
-        names = self.config.modalities
+    def _replace(self, branch: str, *, int8: bool) -> None:
+        """Put faster layers in the place of a branch's; what they were made from is freed."""
         for path, module in list(self._model.named_modules()):
-            if not isinstance(module, nn.Linear) or not takes_int8(path, module):
-                continue
-            if ".fusion_model." in path and branch_of(f"{path}.weight", names) == branch:
-                self._model.set_submodule(path, Int8Linear(module))
-                self._replaced[path] = module.to("meta")
+            if self._branch(path) == branch:
+                replacement = faster(path, module, int8=int8)
+                if replacement is not None:
+                    self._model.set_submodule(path, replacement)
+                    self._replaced[path] = module.to("meta")
+        self._packed.add(branch)
 
     def _default(self, key: str, shape: tuple[int, ...]) -> Tensor:
         """Values for what published files may lack without harm.

@@ -1,21 +1,33 @@
 """Linear layers in int8 on CPU: weights rounded once per output, activations once per row.
 
-Every row has its own scale, so that a result does not depend on the other rows of a batch. Weights take 7
-bits where activations take 8: sums of two products then fit 16 bits on machines without VNNI.
+Every row has its own scale, so that a result does not depend on the other rows of a batch.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from searchkit.errors import UsageError
 
-__all__ = ["Int8Linear", "check_int8", "takes_int8"]
+__all__ = ["Int8Linear", "RoundedRows", "check_int8", "takes_int8", "weight_levels"]
 
-_WEIGHT_LEVELS, _INPUT_LEVELS, _ZERO = 63, 127, 128
+_INPUT_LEVELS, _ZERO = 127, 128
+
+
+@functools.cache
+def weight_levels() -> int:
+    """How finely weights are rounded, to each side of zero.
+
+    Where the CPU adds up products of bytes in 32 bits (VNNI) a byte is used whole; elsewhere sums of two
+    products have to fit 16 bits, which takes a bit from the weights.
+    """
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    return 127 if known.get("avx512_vnni") or known.get("avx_vnni") or known.get("amx_int8") else 63
 
 
 def check_int8(device: torch.device) -> None:
@@ -39,6 +51,24 @@ def takes_int8(path: str, module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) and "layers." in path and not path.endswith("_ffn.3")
 
 
+@dataclass(frozen=True)
+class RoundedRows:
+    """An input (..., K) as bytes (rows, K) around 128, and each row's step (rows, 1)."""
+
+    rows: Tensor
+    step: Tensor
+    shape: torch.Size
+
+    @classmethod
+    def of(cls, x: Tensor) -> Self:
+        """Round (..., K) float32, row by row."""
+        rows = x.reshape(-1, x.shape[-1])
+        step = rows.abs().amax(1, keepdim=True).clamp_(min=1e-12).div_(_INPUT_LEVELS)
+        # Adding a half more than the zero point makes the cut to whole numbers a rounding.
+        rounded = (rows * step.reciprocal()).add_(_ZERO + 0.5).to(torch.uint8)
+        return cls(rounded, step, x.shape)
+
+
 class Int8Linear(nn.Module):
     """A linear layer as an int8 product; made from one with loaded weights."""
 
@@ -47,7 +77,7 @@ class Int8Linear(nn.Module):
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         weight = layer.weight.detach().float()
-        scale = weight.abs().amax(1).clamp_(min=1e-12) / _WEIGHT_LEVELS
+        scale = weight.abs().amax(1).clamp_(min=1e-12) / weight_levels()
         rounded = (weight / scale[:, None]).round_().to(torch.int8)
         self.packed = torch.ops.onednn.qlinear_prepack(rounded, None)
         self.scale = scale
@@ -56,13 +86,12 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., K) float32 to (..., N) float32."""
-        rows = x.reshape(-1, x.shape[-1])
-        low, high = torch.aminmax(rows, dim=1, keepdim=True)
-        step = torch.maximum(high, -low).clamp_(min=1e-12).div_(_INPUT_LEVELS)
-        # Adding a half more than the zero point makes the cut to whole numbers a rounding.
-        rounded = (rows * step.reciprocal()).add_(_ZERO + 0.5).to(torch.uint8)
+        return self.multiply(RoundedRows.of(x))
+
+    def multiply(self, x: RoundedRows) -> Tensor:
+        """Map rounded (..., K) to (..., N) float32."""
         weights = self.packed, self.scale, self.zero_point
         no_fusion: tuple[Any, ...] = 1.0, 0, torch.float32, "none", [], ""
-        product = torch.ops.onednn.qlinear_pointwise(rounded, 1.0, _ZERO, *weights, None, *no_fusion)
-        out: Tensor = product.mul_(step) if self.bias is None else torch.addcmul(self.bias, product, step)
+        product = torch.ops.onednn.qlinear_pointwise(x.rows, 1.0, _ZERO, *weights, None, *no_fusion)
+        out: Tensor = product.mul_(x.step) if self.bias is None else torch.addcmul(self.bias, product, x.step)
         return out.view(*x.shape[:-1], -1)

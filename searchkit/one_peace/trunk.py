@@ -6,7 +6,7 @@ It knows modalities by name only; what made a sequence is the adapters' affair.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from searchkit.one_peace.adapter import Embedded
 from searchkit.one_peace.attention import SelfAttention
 from searchkit.one_peace.config import EncoderConfig
-from searchkit.one_peace.layers import DropPath, feed_forward, layer_norm
+from searchkit.one_peace.layers import DropPath, FeedForward, layer_norm
+from searchkit.one_peace.merging import Tokens, merge_counts
 
 __all__ = ["Encoded", "Part", "Trunk", "TrunkLayer"]
 
@@ -68,7 +69,7 @@ class TrunkLayer(nn.Module):
         self.attn_ln = layer_norm(dim) if config.scale_attn else None
         self.final_layer_norm = layer_norm(dim)
         for name in modalities:
-            network = feed_forward(
+            network = FeedForward(
                 dim, config.ffn_embed_dim, inner_norm=config.scale_fc, dropout=config.activation_dropout
             )
             self.add_module(f"{name}_ffn", network)
@@ -80,10 +81,28 @@ class TrunkLayer(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None, parts: Sequence[Part]) -> Tensor:
         """Map (B, T, D) to the same shape."""
-        attended = self.self_attn(self.self_attn_layer_norm(x), bias)
+        return self._transform(self._attend(x, *self._project(x), bias), parts)
+
+    def forward_merging(
+        self, tokens: Tokens, bias: Tensor | None, parts: Sequence[Part], count: int
+    ) -> Tokens:
+        """Like `forward`, merging `count` tokens between the two halves; one modality alone, no padding."""
+        query, key, value = self._project(tokens.x)
+        attended = self._attend(tokens.x, query, key, value, tokens.bias(bias))
+        merged = replace(tokens, x=attended).merged(key, count)
+        whole = [replace(part, end=merged.x.size(1)) for part in parts]
+        return replace(merged, x=self._transform(merged.x, whole))
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.self_attn.project(self.self_attn_layer_norm(x))
+
+    def _attend(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+        attended = self.self_attn.attend(query, key, value, bias)
         if self.attn_ln is not None:
             attended = self.attn_ln(attended)
-        x = self._add(x, attended, self.gamma_1)
+        return self._add(x, attended, self.gamma_1)
+
+    def _transform(self, x: Tensor, parts: Sequence[Part]) -> Tensor:
         normed = self.final_layer_norm(x)
         outputs = [
             self.get_submodule(f"{part.modality}_ffn")(normed[:, part.start : part.end]) for part in parts
@@ -101,7 +120,12 @@ class TrunkLayer(nn.Module):
 
 
 class Trunk(nn.Module):
-    """All layers and a final norm per modality."""
+    """All layers and a final norm per modality.
+
+    Attributes:
+        merged_share: which share of the tokens is merged away by the last layer, in passes of one modality
+            without padding and without gradients; 0 merges nothing.
+    """
 
     def __init__(self, config: EncoderConfig, modalities: Sequence[str]) -> None:
         super().__init__()
@@ -110,6 +134,7 @@ class Trunk(nn.Module):
         for name in modalities:
             self.add_module(f"{name}_layer_norm", layer_norm(config.embed_dim))
         self.recompute = config.checkpoint_activations
+        self.merged_share = 0.0
 
     def forward(self, inputs: Sequence[Embedded]) -> Encoded:
         """Run one modality, or several joined in the order given."""
@@ -123,6 +148,8 @@ class Trunk(nn.Module):
         if has_padding:
             x = x * ~padding_mask[:, :, None]
         bias_of = _bias_by_layer(inputs, parts, padding_mask if has_padding else None)
+        if self.merged_share and len(parts) == 1 and not has_padding and not torch.is_grad_enabled():
+            return self._forward_merging(x, bias_of, parts[0])
         for number, layer in enumerate(self.layers):
             if self.recompute and self.training:
                 x = checkpoint(layer, x, bias_of(number), parts, use_reentrant=False)
@@ -130,6 +157,16 @@ class Trunk(nn.Module):
                 x = layer(x, bias_of(number), parts)
         normed = [self.get_submodule(f"{p.modality}_layer_norm")(x[:, p.start : p.end]) for p in parts]
         return Encoded(torch.cat(normed, dim=1) if len(normed) > 1 else normed[0], padding_mask, tuple(parts))
+
+    def _forward_merging(self, x: Tensor, bias_of: Callable[[int], Tensor | None], part: Part) -> Encoded:
+        tokens = Tokens.of(x)
+        counts = merge_counts(x.size(1) - 1, len(self.layers), self.merged_share)
+        for number, (layer, count) in enumerate(zip(self.layers, counts, strict=True)):
+            assert isinstance(layer, TrunkLayer)
+            tokens = layer.forward_merging(tokens, bias_of(number), [part], count)
+        normed = self.get_submodule(f"{part.modality}_layer_norm")(tokens.x)
+        mask = torch.zeros(normed.shape[:2], dtype=torch.bool, device=x.device)
+        return Encoded(normed, mask, (replace(part, end=normed.size(1)),))
 
 
 def _bias_by_layer(
