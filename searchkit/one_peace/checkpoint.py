@@ -22,7 +22,7 @@ from searchkit.one_peace.inert_pickle import InertReader, TensorRef, to_plain
 __all__ = ["Checkpoint", "StoredTensor", "read_checkpoint"]
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_LARGEST_PICKLE_BYTES = 512 * 2**20
+_LARGEST_PICKLE_BYTES = 64 * 2**20
 _WIDTHS: Mapping[int, type[np.unsignedinteger[Any]]] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -122,27 +122,28 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with path.open("rb") as file:
-            if zipfile.is_zipfile(file):
-                root, starts = _read_zip(file)
-            else:
-                root, starts = _read_legacy(file)
+            root, starts = _read_zip(file) if zipfile.is_zipfile(file) else _read_legacy(file)
+        return _understood(path, root, starts)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
-    except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, NotImplementedError) as error:
+    except Exception as error:  # a damaged file can fail in any way
         raise CheckpointError(
             f"{path}: not a readable checkpoint: {error}", hint="download it again"
         ) from error
+
+
+def _understood(path: Path, root: Any, starts: Mapping[str, tuple[int, int]]) -> Checkpoint:
     if not isinstance(root, dict):
-        raise CheckpointError(f"{path}: not a model checkpoint: its root is no mapping")
+        raise CheckpointError("not a model checkpoint: its root is no mapping")
     model = root["model"] if isinstance(root.get("model"), dict) else root
     tensors = {}
     for key, value in model.items():
         if isinstance(key, str) and isinstance(value, TensorRef):
             tensors[key] = _placed(value, starts)
     if not tensors:
-        raise CheckpointError(f"{path}: it holds no model weights")
+        raise CheckpointError("it holds no model weights")
     cfg, args = to_plain(root.get("cfg")), to_plain(root.get("args"))
     return Checkpoint(
         path, tensors, cfg if isinstance(cfg, dict) else None, args if isinstance(args, dict) else None

@@ -5,10 +5,13 @@ It knows the pickle format's names, not what a checkpoint means. No torch, no im
 
 from __future__ import annotations
 
+import io
+import math
 import pickle
-from collections.abc import Mapping
+import pickletools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
@@ -16,6 +19,8 @@ from searchkit.errors import CheckpointError
 
 __all__ = ["ITEM_TYPES", "InertReader", "StorageRef", "TensorRef", "to_plain"]
 
+_MOST_INSTRUCTIONS = 5_000_000
+_MOST_SETTINGS = 100_000
 # Storage classes by name: the element type in safetensors' spelling, and its width in bytes.
 ITEM_TYPES: Mapping[str, tuple[str, int]] = {
     "FloatStorage": ("F32", 4),
@@ -40,6 +45,9 @@ class StorageRef:
     item_bytes: int
     count: int
 
+    def __setstate__(self, state: object) -> None:
+        _refuse_state()
+
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:
@@ -49,6 +57,14 @@ class TensorRef:
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
+
+    def __setstate__(self, state: object) -> None:
+        _refuse_state()
+
+
+def _refuse_state() -> NoReturn:
+    """A pickle may not change a description after it was checked."""
+    raise CheckpointError("refused: the checkpoint changes a tensor's description")
 
 
 class _Inert:
@@ -79,6 +95,8 @@ def _rebuild_tensor(storage: Any, offset: Any, shape: Any, stride: Any, *rest: A
         last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
         if last >= storage.count:
             raise CheckpointError("a tensor in the checkpoint reaches beyond its storage")
+    if math.prod(shape) > storage.count:
+        raise CheckpointError("a tensor in the checkpoint has more elements than its storage")
     return TensorRef(storage, offset, tuple(shape), tuple(stride))
 
 
@@ -195,7 +213,8 @@ class InertReader:
             CheckpointError: it names anything that is not known to be harmless, or is damaged.
         """
         try:
-            return _InertUnpickler(self._file, self._stand_ins, self.storages).load()
+            content = _checked(self._file)
+            return _InertUnpickler(io.BytesIO(content), self._stand_ins, self.storages).load()
         except CheckpointError:
             raise
         except Exception as error:  # a damaged pickle can fail in any way
@@ -204,21 +223,40 @@ class InertReader:
             ) from error
 
 
-def to_plain(value: Any, *, depth: int = 0) -> Any:
+def _checked(file: IO[bytes]) -> bytes:
+    """The next pickle's bytes, none of whose instructions makes the reader set aside memory beyond reason."""
+    start = file.tell()
+    for number, (instruction, argument, _) in enumerate(pickletools.genops(file)):
+        if number > _MOST_INSTRUCTIONS:
+            raise CheckpointError("its description is too long to be that of a model")
+        if instruction.name in ("PUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= _MOST_INSTRUCTIONS:
+            raise CheckpointError("refused: the checkpoint asks for memory beyond reason")
+    end = file.tell()
+    file.seek(start)
+    return file.read(end - start)
+
+
+def to_plain(value: Any) -> Any:
     """Settings as plain dicts, lists and scalars; omegaconf nodes and namespaces are unwrapped.
 
     Raises:
-        CheckpointError: the settings are nested beyond reason.
+        CheckpointError: the settings are nested or repeated beyond reason.
     """
+    return _plain(value, 0, iter(range(_MOST_SETTINGS)))
+
+
+def _plain(value: Any, depth: int, budget: Iterator[int]) -> Any:
     if depth > 50:
         raise CheckpointError("the checkpoint's settings are nested too deep")
+    if next(budget, None) is None:
+        raise CheckpointError("the checkpoint has too many settings")
     if isinstance(value, _Inert):
         state = value.state
         if not isinstance(state, dict):
             return None
-        return to_plain(state.get("_content", state.get("_val", state)), depth=depth + 1)
+        return _plain(state.get("_content", state.get("_val", state)), depth + 1, budget)
     if isinstance(value, dict):
-        return {str(k): to_plain(v, depth=depth + 1) for k, v in value.items() if k != "_parent"}
+        return {str(k): _plain(v, depth + 1, budget) for k, v in value.items() if k != "_parent"}
     if isinstance(value, list | tuple | set):
-        return [to_plain(v, depth=depth + 1) for v in value]
+        return [_plain(v, depth + 1, budget) for v in value]
     return value if isinstance(value, str | int | float | bool) else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import pickle
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -189,3 +191,130 @@ def test_a_tensor_beyond_its_storage_is_refused(tmp_path: Path) -> None:
         archive.writestr("archive/data/0", b"\0" * 40)
     with pytest.raises(CheckpointError, match="beyond its storage"):
         read_checkpoint(tmp_path / "lying.pt")
+
+
+def storage_reference(key: bytes = b"0", count: bytes = b"K\x0a") -> bytes:
+    """Pickled bytes of a reference to a storage of ten float32 numbers."""
+    name = b"X" + len(key).to_bytes(4, "little") + key
+    return b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + name + b"X\x03\x00\x00\x00cpu" + count + b"tQ"
+
+
+def tensor_reference(shape: bytes = b"K\x0a\x85", stride: bytes = b"K\x01\x85") -> bytes:
+    """Pickled bytes of a tensor in it."""
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n("
+        + storage_reference()
+        + b"K\x00"
+        + shape
+        + stride
+        + b"\x89ccollections\nOrderedDict\n)RtR"
+    )
+
+
+def in_model(tensor: bytes) -> bytes:
+    """A whole pickle of {"model": {"w": tensor}}."""
+    return b"\x80\x02}X\x05\x00\x00\x00model}X\x01\x00\x00\x00w" + tensor + b"ss."
+
+
+def with_storage(path: Path, content: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", content)
+        archive.writestr("archive/data/0", b"\0" * 40)
+    return path
+
+
+def test_a_hand_written_pickle_is_read(tmp_path: Path) -> None:
+    found = read_checkpoint(with_storage(tmp_path / "hand.pt", in_model(tensor_reference())))
+    assert found.tensors["w"].shape == (10,)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        # BUILD on a checked description, to let it reach beyond its storage.
+        (tensor_reference() + b"](K\x00M\xff\xff(M\xff\xfftKd\x85eb", "changes a tensor's description"),
+        (tensor_reference() + b"N}X\x06\x00\x00\x00offsetM\xff\xffs\x86b", "changes a tensor's description"),
+        (storage_reference() + b"N}X\x05\x00\x00\x00countJ\xff\xff\xff\x7fs\x86b", "description"),
+        # A shape of 2 ** 40 rows that all lie on one number.
+        (tensor_reference(b"\x8a\x06\x00\x00\x00\x00\x00\x01K\x01\x86", b"K\x00K\x01\x86"), "more elements"),
+        # A storage of another key than any in the file, and one that is larger than its data.
+        (tensor_reference().replace(b"X\x01\x00\x00\x000X", b"X\x01\x00\x00\x009X"), "cut off"),
+        (tensor_reference().replace(b"K\x0atQ", b"M\x00\x01tQ"), "cut off"),
+        # References to storages that are no storages.
+        (b"(X\x06\x00\x00\x00modulecos\nsystem\nX\x01\x00\x00\x000tQ", "names os.system"),
+        (b"X\x01\x00\x00\x000Q", "unexpected way"),
+        (
+            b"(X\x07\x00\x00\x00storagecargparse\nNamespace\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x0atQ",
+            "unex",
+        ),
+        # Calls by every instruction that makes calls.
+        (b"(S'true'\nios\nsystem\n", "names os.system"),
+        (b"(cos\nsystem\nS'true'\no", "names os.system"),
+        (b"cos\nsystem\n(S'true'\nt\x81", "names os.system"),
+        (b"cbuiltins\neval\n(S'1'\ntR", "names builtins.eval"),
+        (b"c__builtin__\nexec\n(S'1'\ntR", "names __builtin__.exec"),
+        (b"cbuiltins\ngetattr\n(cargparse\nNamespace\nS'__init__'\ntR", "names builtins.getattr"),
+        (b"cnumpy\nload\n(S'x'\ntR", "names numpy.load"),
+        (b"ctorch.serialization\nload\n(S'x'\ntR", "names torch.serialization.load"),
+        (b"X\x02\x00\x00\x00osX\x06\x00\x00\x00system\x93S'true'\n\x85R", "names os.system"),
+        # A memo slot that would need gigabytes, and an announced length that is not there.
+        (b"Nr\xff\xff\xff\x7f", "beyond reason"),
+        (b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7fx", "damaged"),
+    ],
+)
+def test_tricks_are_refused(tmp_path: Path, tensor: bytes, message: str) -> None:
+    path = with_storage(tmp_path / "trick.pt", in_model(tensor))
+    with pytest.raises(CheckpointError, match=r"trick\.pt") as caught:
+        read_checkpoint(path)
+    assert message in str(caught.value)
+
+
+def test_settings_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
+    """Lists that hold the one before twice: 40 of them, 2 ** 40 values."""
+    nested: list[Any] = []
+    for _ in range(40):
+        nested = [nested, nested]
+    write_checkpoint(tmp_path / "laughs.pt", tiny_config(), cfg={"model": nested})
+    with pytest.raises(CheckpointError, match="too many settings"):
+        read_checkpoint(tmp_path / "laughs.pt")
+    endless: list[Any] = []
+    endless.append(endless)
+    write_checkpoint(tmp_path / "endless.pt", tiny_config(), cfg={"model": endless})
+    with pytest.raises(CheckpointError, match="too deep"):
+        read_checkpoint(tmp_path / "endless.pt")
+
+
+def test_archives_that_are_more_than_they_seem_are_refused(tmp_path: Path, folder: Path) -> None:
+    bomb = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\0" * 50_000_000)
+    assert bomb.stat().st_size < 100_000
+    with pytest.raises(CheckpointError, match="compressed"):
+        read_checkpoint(bomb)
+    encrypted = bytearray(with_pickle(tmp_path / "encrypted.pt", b"N.").read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        encrypted[encrypted.index(mark) + place] |= 1
+    (tmp_path / "encrypted.pt").write_bytes(encrypted)
+    with pytest.raises(CheckpointError, match=r"encrypted\.pt"):
+        read_checkpoint(tmp_path / "encrypted.pt")
+    with tarfile.open(tmp_path / "old.pt", "w") as archive:
+        archive.add(folder / "shared.safetensors", "storages")
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        read_checkpoint(tmp_path / "old.pt")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_damage_anywhere_is_refused_or_harmless(tmp_path: Path, legacy: bool) -> None:
+    state = {"cfg": {"task": {}, "model": {"a": [1, 2.5, "x"]}}, "model": {"w": torch.ones(3, 4)}}
+    path = tmp_path / "damaged.pt"
+    torch.save(state, path, _use_new_zipfile_serialization=not legacy)
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(400):
+        content = bytearray(whole)
+        for place in random.integers(0, len(content), random.integers(1, 4)):
+            content[place] = random.integers(0, 256)
+        path.write_bytes(content[: random.integers(1, len(content))] if random.random() < 0.2 else content)
+        with contextlib.suppress(CheckpointError):
+            found = read_checkpoint(path)
+            assert all(tensor.start + tensor.size_bytes <= len(whole) for tensor in found.tensors.values())
