@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ __all__ = ["PackedLinear", "can_pack", "products"]
 @functools.cache
 def can_pack(dtype: torch.dtype) -> bool:
     """Whether this build of torch, on this CPU, gains from packing products of a type."""
-    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
+    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if dtype == torch.bfloat16 and not has_bfloat16_products():
         return False
@@ -36,7 +37,7 @@ def can_pack(dtype: torch.dtype) -> bool:
 @functools.cache
 def has_bfloat16_products() -> bool:
     """Whether the CPU multiplies bfloat16 itself; where it does not, float32 is faster."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 

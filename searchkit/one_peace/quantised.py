@@ -26,7 +26,7 @@ def weight_levels() -> int:
     Where the CPU adds up products of bytes in 32 bits (VNNI) a byte is used whole; elsewhere sums of two
     products have to fit 16 bits, which takes a bit from the weights.
     """
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return 127 if known.get("avx512_vnni") or known.get("avx_vnni") or known.get("amx_int8") else 63
 
 
