@@ -30,7 +30,8 @@ class StridedConvolution(nn.Conv1d):
         x = x.contiguous()
         rows = x.as_strided((frames, kernel * channels), (stride * channels, 1), x.storage_offset())
         if self.packed is not None:
-            return self.packed(rows.contiguous())
+            product: Tensor = self.packed(rows.contiguous())
+            return product
         return F.linear(rows, self.flat_weight(), self.bias)
 
     def flat_weight(self) -> Tensor:

@@ -64,12 +64,14 @@ class FeedForward(nn.Sequential):
         """Map (..., dim) to the same shape; in blocks of rows, so that what lies between stays in a cache."""
         rows = x.flatten(0, -2)
         if torch.is_grad_enabled() or x.device.type != "cpu" or len(rows) <= _BLOCK_ROWS:
-            mapped: Tensor = super().forward(x)
-            return mapped
+            return self._block(x)
         count = -(-len(rows) // _BLOCK_ROWS)
-        return torch.cat([super(FeedForward, self).forward(block) for block in rows.chunk(count)]).view(
-            x.shape
-        )
+        return torch.cat([self._block(block) for block in rows.chunk(count)]).view(x.shape)
+
+    def _block(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
 
 
 class DropPath(nn.Module):
