@@ -21,6 +21,7 @@ def explain(
     to: ToOption = None,
     where: WhereOption = None,
     hybrid: of.HybridFlag = False,
+    centred: of.CentredFlag = None,
     prompt: of.PromptOption = None,
     library: LibraryOption = None,
     model: ModelOption = None,
@@ -35,7 +36,9 @@ def explain(
 
     opening = open_library(library, create=False, read_only=True, model=model, model_dir=model_dir)
     with waiting("searching"), opening as opened:
-        why = opened.explain(query, path, to=to, where=where, hybrid=hybrid, prompts=prompt or ())
+        why = opened.explain(
+            query, path, to=to, where=where, hybrid=hybrid, centred=centred, prompts=prompt or ()
+        )
     if json:
         print_json(why.to_dict())
         return

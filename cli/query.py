@@ -41,6 +41,7 @@ def query(
     spans: of.SpansFlag = False,
     diverse: of.DiverseFlag = False,
     hybrid: of.HybridFlag = False,
+    centred: of.CentredFlag = None,
     fuse: of.FuseOption = "calibrated",
     everything: of.AllFlag = False,
     cutoff: of.CutoffOption = None,
@@ -90,6 +91,7 @@ def query(
             diverse=diverse,
             fusion=fuse,
             hybrid=hybrid,
+            centred=centred,
             prompts=prompt or (),
             cutoff=CUTOFF if cutoff is None else cutoff,
         )

@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "AllFlag",
     "AudioOption",
+    "CentredFlag",
     "CutoffOption",
     "DiverseFlag",
     "ExprOption",
@@ -89,6 +90,12 @@ DiverseFlag: TypeAlias = Annotated[
 ]
 HybridFlag: TypeAlias = Annotated[
     bool, typer.Option("--hybrid", help="Also search names, folders and passages by word.")
+]
+CentredFlag: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--centred/--raw", help="Subtract each modality's mean before comparing, or not.", show_default=False
+    ),
 ]
 FuseOption: TypeAlias = Annotated[
     str,

@@ -24,7 +24,7 @@ from searchkit.indexer.report import FileFailure, IndexReport
 from searchkit.indexer.rules import make_rules, passed_over
 from searchkit.indexer.scan import outermost
 from searchkit.indexer.source import absolute, exists, is_url
-from searchkit.indexer.sweep import forget, refresh_means, sweep
+from searchkit.indexer.sweep import forget, refresh_moments, sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
 
@@ -179,7 +179,7 @@ class _Run:
                     self._progress.stage("clean", None)
                     started_s = time.monotonic()
                     sweep(writer)
-                    refresh_means(writer)
+                    refresh_moments(writer)
                     report.stages.add("clean", time.monotonic() - started_s)
                 if report.interrupted:
                     with library.catalog.read() as connection:
@@ -332,7 +332,7 @@ def remove(library: Library, paths: Sequence[str | Path]) -> int:
         forget(writer, sorted(doomed))
         with library.catalog.write() as connection:
             assets.delete_empty_roots(connection)
-        refresh_means(writer)
+        refresh_moments(writer)
     return len(doomed)
 
 

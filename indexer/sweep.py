@@ -11,9 +11,9 @@ from searchkit.catalog.tables import SegmentState
 from searchkit.errors import UnknownId
 from searchkit.indexer.writer import Writer
 
-__all__ = ["forget", "refresh_means", "sweep"]
+__all__ = ["forget", "refresh_moments", "sweep"]
 
-_MEAN_ROWS = 4096
+_MOMENT_ROWS = 4096
 
 
 def sweep(writer: Writer, *, stale_pending: bool = False) -> int:
@@ -57,19 +57,21 @@ def forget(writer: Writer, asset_ids: Iterable[int]) -> None:
         assets.delete_assets(connection, ids)
 
 
-def refresh_means(writer: Writer) -> None:
-    """Keep the mean vector of each collection that changed, from up to some thousand of its rows."""
+def refresh_moments(writer: Writer) -> None:
+    """Keep mean and variance of each collection that changed, from up to some thousand of its rows."""
     catalog = writer.library.catalog
     for collection_id in sorted(writer.touched):
         with catalog.read() as connection:
-            ids = segments.some_ready_ids(connection, collection_id, _MEAN_ROWS)
+            ids = segments.some_ready_ids(connection, collection_id, _MOMENT_ROWS)
         if not ids:
             continue
         try:
             rows = writer.store(collection_id).fetch(np.array(ids, dtype=np.int64))
         except UnknownId:
             continue  # vectors are missing: `verify` says so, and a mean is no reason to end a run
-        mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean, variance = rows.mean(axis=0, dtype=np.float64), rows.var(axis=0, dtype=np.float64)
         with catalog.write() as connection:
-            spaces.set_mean(connection, collection_id, mean, len(ids))
+            spaces.set_moments(
+                connection, collection_id, mean.astype(np.float32), variance.astype(np.float32), len(ids)
+            )
     writer.touched.clear()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "REVISIONS", "upgrade"]
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema revision, oldest first."""
 
 HEAD = REVISIONS[-1]

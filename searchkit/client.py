@@ -94,6 +94,7 @@ class Client:
         diverse: bool = False,
         fusion: str = "calibrated",
         hybrid: bool = False,
+        centred: bool | None = None,
         prompts: Sequence[str] = (),
         cutoff: float = CUTOFF,
     ) -> Results:
@@ -114,6 +115,7 @@ class Client:
             "diverse": diverse,
             "fusion": fusion,
             "hybrid": hybrid,
+            "centred": centred,
             "prompts": list(prompts),
             "cutoff": cutoff,
         }
@@ -132,6 +134,7 @@ class Client:
         to: str | Modality | Sequence[str | Modality] | None = None,
         where: Filter | str | None = None,
         hybrid: bool = False,
+        centred: bool | None = None,
         prompts: Sequence[str] = (),
     ) -> Explanation:
         """As ``Library.explain``, for queries of words, ids and files of the library.
@@ -146,6 +149,7 @@ class Client:
             "to": _modalities(to),
             "where": None if where is None else str(where),
             "hybrid": hybrid,
+            "centred": centred,
             "prompts": list(prompts),
         }
         return explanation_of(self._send("POST", "/v1/explain", json=body))

@@ -37,8 +37,8 @@ class Settings:
         model_dir: where the encoder's files lie; None for the place where searchkit keeps them.
         store: where vectors live: ``faiss``, ``qdrant://host:port``, ``qdrant+local:FOLDER``.
         catalog: where the catalog is: "" for a file in the library's folder, or ``postgresql://...``.
-        centring: subtract each modality's mean before comparing: "auto" (where it was measured to help for
-            the encoder), "on" or "off".
+        centring: subtract each modality's mean before comparing: "on", "off", or "auto", where it was
+            measured to help (benchmarks/corrections.py: for ``mini`` it does not, so that this is off).
         jobs: files that are decoded at once; 0 for one per core.
         batch_size: samples that are encoded together.
         exclude: files to pass over when indexing: patterns as in .gitignore, relative to each indexed folder.

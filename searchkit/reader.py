@@ -87,6 +87,7 @@ class LibraryReader:
         diverse: bool = False,
         fusion: str = "calibrated",
         hybrid: bool = False,
+        centred: bool | None = None,
         prompts: Sequence[str] = (),
         cutoff: float = CUTOFF,
     ) -> Results:
@@ -104,6 +105,8 @@ class LibraryReader:
             diverse: prefer results that differ from those before them.
             fusion: how several modalities interleave: "calibrated" by what their scores mean, or "rrf".
             hybrid: search names, folders, titles and passages by word as well, for the query's text terms.
+            centred: subtract each modality's mean from query and segments before they are compared, which
+                closes the gap between modalities in spaces that have one; None as the library is set.
             prompts: what is embedded for words, ``{}`` standing for them: "a photo of {}"; several average.
             cutoff: lowest ``match`` of a good result, 0 to 1. All k results come back all the same;
                 ``Results.good`` counts those that reach it.
@@ -125,6 +128,7 @@ class LibraryReader:
                 diverse=diverse,
                 fusion=fusion,
                 hybrid=hybrid,
+                centred=centred,
                 prompts=prompts,
                 cutoff=cutoff,
             ),
@@ -138,6 +142,7 @@ class LibraryReader:
         to: str | Modality | Sequence[str | Modality] | None = None,
         where: Filter | str | None = None,
         hybrid: bool = False,
+        centred: bool | None = None,
         prompts: Sequence[str] = (),
     ) -> Explanation:
         """Why a file ranks where it does: each term's share, raw and calibrated score, filters, ranks.
@@ -148,13 +153,14 @@ class LibraryReader:
             to: the modalities that were searched.
             where: the filter that was set.
             hybrid: as in ``search``.
+            centred: as in ``search``.
             prompts: as in ``search``.
 
         Raises:
             UsageError: the library holds no such file.
             QueryError: the query does not parse, is empty, or cancels out.
         """
-        options = SearchOptions(to=to, where=_filter(where), hybrid=hybrid, prompts=prompts)
+        options = SearchOptions(to=to, where=_filter(where), hybrid=hybrid, centred=centred, prompts=prompts)
         return self._searcher.explain(query, path, options)
 
     def duplicates(
@@ -190,11 +196,19 @@ class LibraryReader:
             progress=progress,
         )
 
-    def embed_query(self, query: Query, *, prompts: Sequence[str] = ()) -> EmbeddedQuery:
+    def embed_query(
+        self, query: Query, *, prompts: Sequence[str] = (), centred: bool = False
+    ) -> EmbeddedQuery:
         """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
         templates = prompts or ("{}",)
         return embed_query(
-            query, self.encoder, load=self._load, fetch=self._searcher.fetch, templates=templates
+            query,
+            self.encoder,
+            load=self._load,
+            fetch=self._searcher.fetch,
+            templates=templates,
+            centers=self._searcher.centers() if centred else None,
+            modality_of=self._searcher.modality_of,
         )
 
     def parse(self, source: str) -> Query:

@@ -62,6 +62,7 @@ class SearchOptions:
     diverse: bool = False
     fusion: str = FUSIONS[0]
     hybrid: bool = False
+    centred: bool | None = None
     prompts: Sequence[str] = ()
     cutoff: float = CUTOFF
 
@@ -134,8 +135,8 @@ class Searcher:
         """Find what is near a query; see ``Library.search``."""
         query, options = self._read(query, options)
         searched = self.searched(options.to)
-        embedded = self._library.embed_query(query, prompts=options.prompts)
-        searched = self._weighed(searched, embedded)
+        embedded = self._library.embed_query(query, prompts=options.prompts, centred=self._centred(options))
+        searched = self._weighed(searched, embedded, options)
         found = tuple(to_results(self._find(embedded, searched, options)))
         return Results(str(query), self._library.space.fingerprint, found, options.cutoff)
 
@@ -157,16 +158,34 @@ class Searcher:
         )
         return find_candidates(embedded.vector, self._library.catalog, searched, search)
 
-    def _weighed(self, searched: Sequence[Searchable], embedded: EmbeddedQuery) -> list[Searchable]:
+    def _centred(self, options: SearchOptions) -> bool:
+        """Whether to compare centred: as asked, else as the library is set."""
+        if options.centred is not None:
+            return options.centred
+        return self._library.settings.centring == "on"
+
+    def modality_of(self, segment_id: int) -> Modality:
+        """What a stored segment was encoded as."""
+        with self._library.catalog.read() as connection:
+            return segments.join(connection, [segment_id])[segment_id].encoded_as
+
+    def centers(self) -> dict[Modality, FloatArray]:
+        """The mean of each modality's segments, by what they were encoded as."""
+        with self._library.catalog.read() as connection:
+            refs = spaces.collections_of(connection, self._space_id())
+        # A video's frames and sound stand in where there are no pictures or sounds.
+        own_last = sorted(refs, key=lambda ref: ref.modality == ref.encoded_as)
+        return {ref.encoded_as: ref.mean for ref in own_last if ref.mean is not None}
+
+    def _weighed(
+        self, searched: Sequence[Searchable], embedded: EmbeddedQuery, options: SearchOptions
+    ) -> list[Searchable]:
         """The collections, with what this query's scores say in each."""
-
-        def modality_of(segment_id: int) -> Modality:
-            with self._library.catalog.read() as connection:
-                return segments.join(connection, [segment_id])[segment_id].encoded_as
-
+        if self._centred(options):
+            return [replace(s, center=s.collection.mean) for s in searched]
         encoder = self._library.space.encoder
         return [
-            replace(s, evidence=evidence_for(embedded, encoder, s.collection.encoded_as, modality_of))
+            replace(s, evidence=evidence_for(embedded, encoder, s.collection.encoded_as, self.modality_of))
             for s in searched
         ]
 
@@ -188,8 +207,8 @@ class Searcher:
         if asset is None:
             raise UsageError(f"the library holds no file {path}", hint="searchkit index FILE puts it in")
         searched = self.searched(options.to)
-        embedded = self._library.embed_query(query, prompts=options.prompts)
-        searched = self._weighed(searched, embedded)
+        embedded = self._library.embed_query(query, prompts=options.prompts, centred=self._centred(options))
+        searched = self._weighed(searched, embedded, options)
         best: tuple[Candidate, Searchable] | None = None
         for searchable in searched:
             candidate = candidate_of(embedded.vector, catalog, searchable, asset.id, options.where)

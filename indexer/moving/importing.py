@@ -31,7 +31,7 @@ from searchkit.indexer.moving.formats import (
     read_manifest,
 )
 from searchkit.indexer.moving.landing import Landing
-from searchkit.indexer.sweep import refresh_means
+from searchkit.indexer.sweep import refresh_moments
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
 from searchkit.stores import delete_collection, resolve_store
@@ -118,7 +118,7 @@ def _fill(
             writer.touched.add(ref.id)
         with made.catalog.write() as connection:
             words.catch_up(connection)
-        refresh_means(writer)
+        refresh_moments(writer)
     return count, sent
 
 

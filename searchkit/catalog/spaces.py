@@ -18,7 +18,7 @@ __all__ = [
     "ensure_collection",
     "ensure_space",
     "find_space",
-    "set_mean",
+    "set_moments",
     "spaces",
 ]
 
@@ -33,7 +33,8 @@ class CollectionRef:
         modality: what its segments are to the person who searches.
         encoded_as: what the encoder saw: VIDEO segments are encoded as IMAGE (frames) or AUDIO (sound).
         mean: (dim,) float32, or None before the first run has ended.
-        mean_rows: how many rows the mean comes from.
+        variance: (dim,) float32, of each dimension; None likewise, or until the next run after an upgrade.
+        mean_rows: how many rows both come from.
     """
 
     id: int
@@ -41,6 +42,7 @@ class CollectionRef:
     modality: Modality
     encoded_as: Modality
     mean: FloatArray | None
+    variance: FloatArray | None
     mean_rows: int
 
 
@@ -89,6 +91,7 @@ def collections_of(connection: Connection, space_id: int) -> list[CollectionRef]
             Collection.modality,
             Collection.encoded_as,
             Collection.mean,
+            Collection.variance,
             Collection.mean_rows,
         )
         .where(Collection.space_id == space_id)
@@ -100,7 +103,8 @@ def collections_of(connection: Connection, space_id: int) -> list[CollectionRef]
             name=row.name,
             modality=Modality.stored(row.modality),
             encoded_as=Modality.stored(row.encoded_as),
-            mean=None if row.mean is None else np.frombuffer(row.mean, dtype="<f4").astype(np.float32),
+            mean=_vector(row.mean),
+            variance=_vector(row.variance),
             mean_rows=row.mean_rows,
         )
         for row in rows
@@ -137,10 +141,16 @@ def _find_collection(
     return next(found, None)
 
 
-def set_mean(connection: Connection, collection_id: int, mean: FloatArray, rows: int) -> None:
-    """Keep the mean vector (dim,) of a collection and how many rows it comes from."""
+def set_moments(
+    connection: Connection, collection_id: int, mean: FloatArray, variance: FloatArray, rows: int
+) -> None:
+    """Keep mean and variance (dim,) of a collection's dimensions, and how many rows they come from."""
     connection.execute(
         update(Collection)
         .where(Collection.id == collection_id)
-        .values(mean=mean.astype("<f4").tobytes(), mean_rows=rows)
+        .values(mean=mean.astype("<f4").tobytes(), variance=variance.astype("<f4").tobytes(), mean_rows=rows)
     )
+
+
+def _vector(stored: bytes | None) -> FloatArray | None:
+    return None if stored is None else np.frombuffer(stored, dtype="<f4").astype(np.float32)

@@ -182,7 +182,8 @@ class SpaceRow(Base):
 class Collection(Base):
     """The vectors of one modality in one space; a video's frames and its sound are two collections.
 
-    ``mean`` is the mean vector of up to some thousand of its rows, (dim,) float32 bytes, from ``mean_rows``.
+    ``mean`` and ``variance`` are those of each dimension, (dim,) float32 bytes, from ``mean_rows``: up to
+    some thousand of its rows.
     """
 
     __tablename__ = "collections"
@@ -197,6 +198,7 @@ class Collection(Base):
     encoded_as: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(200), unique=True)
     mean: Mapped[bytes | None] = mapped_column(LargeBinary)
+    variance: Mapped[bytes | None] = mapped_column(LargeBinary)
     mean_rows: Mapped[int] = mapped_column(default=0)
 
 

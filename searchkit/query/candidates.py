@@ -18,11 +18,20 @@ from searchkit.catalog.tables import Asset
 from searchkit.query.calibrate import Background
 from searchkit.query.evidence import Evidence, match_log_odds, match_probability
 from searchkit.query.filters import Filter
+from searchkit.query.gap import centre
 from searchkit.types import FloatArray, Hit, IdArray, Span, VectorStore
 
-__all__ = ["Candidate", "Searchable", "candidate_of", "candidates_among", "nearest_candidates"]
+__all__ = [
+    "Candidate",
+    "Searchable",
+    "candidate_of",
+    "candidates_among",
+    "centred_rows",
+    "nearest_candidates",
+]
 
 _SLACK = 8
+_CENTRED_POOL = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,12 +43,14 @@ class Searchable:
         store: its vectors.
         sample: (M, dim) rows that a query is scored against to see what scores mean.
         evidence: what this query's scores say there, for an encoder that was measured; None for others.
+        center: (dim,) mean that is subtracted from its rows before they are compared, or None.
     """
 
     collection: CollectionRef
     store: VectorStore
     sample: FloatArray
     evidence: Evidence | None = None
+    center: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,8 @@ def nearest_candidates(
     size, among = _size(catalog, searchable, where)
     if size == 0:
         return []
-    found = _ready_hits(vector, catalog, searchable.store, wanted + len(without), size, spans, among)
+    deep = wanted * (1 if searchable.center is None else _CENTRED_POOL) + len(without)
+    found = _ready_hits(vector, catalog, searchable.store, deep, size, spans, among)
     return _judge(vector, searchable, size, [pair for pair in found if pair[0].id not in without])
 
 
@@ -151,9 +163,9 @@ def _size(catalog: Catalog, searchable: Searchable, where: Filter | None) -> tup
 def _judge(
     vector: FloatArray, searchable: Searchable, size: int, found: Sequence[tuple[Hit, SegmentRow]]
 ) -> list[Candidate]:
-    background = Background.of(searchable.sample @ vector, size)
+    background = Background.of(centred_rows(searchable.sample, searchable.center) @ vector, size)
     judged = []
-    for hit, row in found:
+    for hit, row in _centred_hits(vector, searchable, found):
         strength, match, z = None, None, background.z(hit.score) if background else None
         if searchable.evidence is not None:
             weight = searchable.evidence.of(hit.score)
@@ -162,6 +174,24 @@ def _judge(
             strength, match = background.surprise(hit.score), background.probability(hit.score)
         judged.append(Candidate(row, _span(row), hit.score, strength, match, z))
     return judged
+
+
+def centred_rows(rows: FloatArray, center: FloatArray | None) -> FloatArray:
+    """Rows (N, dim) as they are compared: minus the center, of unit length again, where there is one."""
+    return rows if center is None else centre(rows, center)
+
+
+def _centred_hits(
+    vector: FloatArray, searchable: Searchable, found: Sequence[tuple[Hit, SegmentRow]]
+) -> Sequence[tuple[Hit, SegmentRow]]:
+    """The hits with the scores of centred rows, best first, which the store does not know."""
+    if searchable.center is None or not found:
+        return found
+    rows = centred_rows(searchable.store.fetch([hit.id for hit, _ in found]), searchable.center)
+    scored = [
+        (Hit(hit.id, float(score)), row) for (hit, row), score in zip(found, rows @ vector, strict=True)
+    ]
+    return sorted(scored, key=lambda pair: (-pair[0].score, pair[0].id))
 
 
 def _ready_hits(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchkit.query.candidates import Candidate, Searchable
+import numpy as np
+
+from searchkit.query.candidates import Candidate, Searchable, centred_rows
 from searchkit.query.embed import EmbeddedQuery
 from searchkit.query.filters import AllOf, Filter
 from searchkit.types import Modality, Span
@@ -129,11 +131,14 @@ def explain_candidate(
         listed: the file's candidate in that list.
         filters: the filter's conditions.
     """
-    vector = searchable.store.fetch([candidate.row.segment_id])[0]
+    vector = centred_rows(searchable.store.fetch([candidate.row.segment_id]), searchable.center)[0]
     shares = embedded.contributions(vector)
     similarities = embedded.term_vectors @ vector
     hits = searchable.store.search(embedded.vector[None, :], min(_DEPTH, len(searchable.store)))[0]
     ids = [hit.id for hit in hits]
+    if searchable.center is not None and ids:
+        rows = centred_rows(searchable.store.fetch(ids), searchable.center)
+        ids = [ids[place] for place in np.argsort(-(rows @ embedded.vector), kind="stable")]
     row = candidate.row
     return Explanation(
         path=Path(row.path),

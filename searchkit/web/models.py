@@ -147,6 +147,10 @@ class SearchRequest(RequestModel):
     spans: bool = Field(default=False, description="Every matching span, not the best of each file.")
     diverse: bool = Field(default=False, description="Prefer results that differ from those before them.")
     hybrid: bool = Field(default=False, description="Search names and texts by word as well.")
+    centred: bool | None = Field(
+        default=None,
+        description="Subtract each modality's mean before comparing; null as the library is set.",
+    )
     fusion: Literal["calibrated", "rrf"] = Field(
         default="calibrated", description="How several modalities interleave."
     )
@@ -173,6 +177,7 @@ class ExplainRequest(RequestModel):
     to: list[Modality] | None = None
     where: str | None = Field(default=None, max_length=4000)
     hybrid: bool = False
+    centred: bool | None = None
     prompts: list[str] = Field(default_factory=list, max_length=16)
 
 

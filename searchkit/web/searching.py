@@ -97,6 +97,7 @@ def _ranked(
                 diverse=request.diverse,
                 fusion=request.fusion,
                 hybrid=request.hybrid,
+                centred=request.centred,
                 prompts=request.prompts,
                 cutoff=request.cutoff,
             ),

@@ -142,6 +142,7 @@ def explain(wanted: ExplainRequest, served: ServedLibrary) -> ExplainAnswer:
         to=wanted.to,
         where=wanted.where or None,
         hybrid=wanted.hybrid,
+        centred=wanted.centred,
         prompts=wanted.prompts,
     ).to_dict()
     # The terms as they were typed, not as the server found their files.
