@@ -5,6 +5,11 @@
 Files are made on the spot. The encoder is a stand-in that takes a fixed time for a sample without using the
 processor, as one on an accelerator does; with it, "encoder alone" is the highest throughput there can be, and
 whatever the pipeline adds shows. Every ratio comes from one process on one machine.
+
+With ``--rclip DIR`` the photos also go through rclip's own pipeline (loader threads, batches of eight, its
+database), its model replaced by the same stand-in. DIR is where it lies, apart from what searchkit uses:
+
+    pip install --target DIR --no-deps rclip ftfy regex wcwidth
 """
 
 from __future__ import annotations
@@ -222,6 +227,39 @@ def throughput(folder: Path, kind: str, count: int, cost_s: float) -> dict[str, 
     }
 
 
+def rclip_throughput(folder: Path, where: Path, count: int, cost_s: float) -> dict[str, Any]:
+    """The pipeline of rclip on the photos that ``throughput`` has made, next to the same encoder alone."""
+    from importlib.metadata import distributions
+
+    sys.path.append(str(where))
+    from rclip.db import DB  # type: ignore[import-not-found]
+    from rclip.main import RClip  # type: ignore[import-not-found]
+    from rclip.model import Model  # type: ignore[import-not-found]
+
+    embedded: list[Any] = []
+
+    class FixedModel(Model):  # type: ignore[misc]
+        def compute_preprocessed_image_features(self, images: Any, for_indexing: bool = False) -> FloatArray:
+            embedded.extend(images)
+            time.sleep(cost_s * len(images))
+            return np.ones((len(images), self.VECTOR_SIZE), np.float32) / np.sqrt(self.VECTOR_SIZE)
+
+    started = time.perf_counter()
+    for _ in range(count):
+        time.sleep(cost_s)
+    alone_s = time.perf_counter() - started
+    database = DB(folder / "rclip.sqlite3")
+    indexer = RClip(FixedModel(), database, 8, None)
+    started = time.perf_counter()
+    indexer.ensure_index(str(folder / "photos"))
+    ratio = alone_s / (time.perf_counter() - started)
+    indexer.close()
+    database.close()
+    assert len(embedded) == count, len(embedded)
+    version = next(found.version for found in distributions(path=[str(where)]) if found.name == "rclip")
+    return {"version": version, "throughput_to_encoder_alone": round(ratio, 3)}
+
+
 def peak_mb(folder: Path, files: int) -> float:
     """Peak memory of a process that indexes so many texts."""
     command = [sys.executable, __file__, "--peak-of", str(files), "--in", str(folder)]
@@ -242,6 +280,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=200, help="files of the throughput runs")
     parser.add_argument("--cost-ms", type=float, default=100.0, help="what the encoder takes for a sample")
     parser.add_argument("--only", choices=["rerun", "throughput", "memory"], help="one part")
+    parser.add_argument("--rclip", type=Path, help="where rclip is installed")
     parser.add_argument("--peak-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--in", dest="place", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -258,6 +297,9 @@ def main() -> None:
                 throughput(folder, kind, options.samples, options.cost_ms / 1000)
                 for kind in ("photos", "sounds", "mixed")
             ]
+            if options.rclip:
+                cost_s = options.cost_ms / 1000
+                figures["rclip"] = rclip_throughput(folder, options.rclip, options.samples, cost_s)
         if options.only in (None, "memory"):
             few, many = 1000, options.files
             figures["peak_memory_mb"] = {str(n): round(peak_mb(folder, n), 1) for n in (few, many)}
