@@ -33,6 +33,7 @@ _LOG = logging.getLogger(__name__)
 _POLL_S = 1.0
 _CONNECT_S = 10.0
 _DEFAULT_CORES = 4
+_VAIN_ROUNDS = 3
 _SHARES_A_WORKER = 8
 _SHARE = range(16, 2048)
 _MOST_SHARES = 10_000
@@ -157,14 +158,22 @@ class Cluster:
             roots=roots,
             cores=self._cores,
         )
+        vain = 0
         while not stop.is_set():
             with catalog.read() as connection:
                 waiting = jobs.count_jobs(connection, space_id)
                 free = jobs.count_jobs(connection, space_id, free=True)
             if not waiting or not (free or wait):
                 break
+            if free and vain == _VAIN_ROUNDS:
+                raise LibraryError(
+                    f"the workers die of {free} files that remain; all others are recorded",
+                    hint="see why in Ray's logs (often want of memory): fewer workers with --ray-cores, "
+                    "a smaller --batch-size, or leave the files out with --exclude",
+                )
             if free:
-                self._round(told, free, report, progress, stop)
+                done = self._round(told, free, report, progress, stop)
+                vain = 0 if done else vain + 1
             else:
                 stop.wait(_POLL_S)
         with catalog.read() as connection:
@@ -178,8 +187,8 @@ class Cluster:
         report: IndexReport,
         progress: Progress,
         stop: threading.Event,
-    ) -> None:
-        """One share after the other to whichever worker is free, until all are given out and answered."""
+    ) -> int:
+        """One share after the other to whichever worker is free, until all are answered; files that went."""
         share = waiting // (self._workers * _SHARES_A_WORKER)
         share = max(_SHARE.start, min(share, _SHARE.stop), -(-waiting // _MOST_SHARES))
         shares = -(-waiting // share)
@@ -212,6 +221,7 @@ class Cluster:
         report.uncounted += max(0, waiting - left - done)
         if failure is not None:
             raise failure
+        return max(0, waiting - left)
 
     def _begin(self, told: Assignment, shares: int) -> queue.SimpleQueue[Any]:
         """Start the dataset; its answers come through a queue, then the end or what ended it."""

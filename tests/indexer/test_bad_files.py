@@ -36,7 +36,12 @@ def make_corpus(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe.wav")
     (folder / "dangling.jpg").symlink_to("nowhere.jpg")
     (folder / "circle.jpg").symlink_to("circle.jpg")
+    (folder / "device.png").symlink_to("/dev/zero")
+    with zipfile.ZipFile(folder / "archive.jpg", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("zeros", bytes(10 << 20))
     return {
+        "device.png": "regular",
+        "archive.jpg": "",
         "half.png": "cut off",
         "zeros.jpg": "zeros",
         "empty.wav": "empty",
