@@ -23,6 +23,7 @@ __all__ = ["Checkpoint", "StoredTensor", "read_checkpoint"]
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LARGEST_PICKLE_BYTES = 64 * 2**20
+_OTHER_FILE = "give the .pt file itself, as it was downloaded"
 _WIDTHS: Mapping[int, type[np.unsignedinteger[Any]]] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -199,9 +200,9 @@ def _read_legacy(file: IO[bytes]) -> tuple[Any, dict[str, tuple[int, int]]]:
     try:
         magic = reader.load()
     except CheckpointError as error:
-        raise CheckpointError("it is not a checkpoint", hint="give the .pt file itself") from error
+        raise CheckpointError("it is not a checkpoint, or it was cut off", hint=_OTHER_FILE) from error
     if magic != _LEGACY_MAGIC:
-        raise CheckpointError("it is not a checkpoint", hint="give the .pt file itself")
+        raise CheckpointError("it is not a checkpoint, or it was cut off", hint=_OTHER_FILE)
     reader.load()
     system = reader.load()
     if not (isinstance(system, dict) and system.get("little_endian") is True):

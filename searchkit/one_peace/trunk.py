@@ -81,23 +81,21 @@ class TrunkLayer(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None, parts: Sequence[Part]) -> Tensor:
         """Map (B, T, D) to the same shape."""
-        return self._transform(self._attend(x, *self._project(x), bias), parts)
+        attended = self.self_attn(self.self_attn_layer_norm(x), bias)
+        return self._transform(self._add_attended(x, attended), parts)
 
     def forward_merging(
         self, tokens: Tokens, bias: Tensor | None, parts: Sequence[Part], count: int
     ) -> Tokens:
         """Like `forward`, merging `count` tokens between the two halves; one modality alone, no padding."""
-        query, key, value = self._project(tokens.x)
-        attended = self._attend(tokens.x, query, key, value, tokens.bias(bias))
-        merged = replace(tokens, x=attended).merged(key, count)
+        attention = self.self_attn
+        query, key, value = attention.project(self.self_attn_layer_norm(tokens.x))
+        attended = attention.attend(query, key, value, tokens.bias(bias))
+        merged = replace(tokens, x=self._add_attended(tokens.x, attended)).merged(key, count)
         whole = [replace(part, end=merged.x.size(1)) for part in parts]
         return replace(merged, x=self._transform(merged.x, whole))
 
-    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.self_attn.project(self.self_attn_layer_norm(x))
-
-    def _attend(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-        attended = self.self_attn.attend(query, key, value, bias)
+    def _add_attended(self, x: Tensor, attended: Tensor) -> Tensor:
         if self.attn_ln is not None:
             attended = self.attn_ln(attended)
         return self._add(x, attended, self.gamma_1)
