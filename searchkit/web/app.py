@@ -75,6 +75,18 @@ def create_app(opened: Library, settings: ServeSettings | None = None) -> FastAP
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.served = served
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        """The description, with how a token is sent."""
+        said = describe()
+        schemes = said.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["token"] = {"type": "http", "scheme": "bearer"}
+        # Loopback addresses ask for none.
+        said["security"] = [{"token": []}, {}]
+        return said
+
+    app.openapi = described  # type: ignore[method-assign]
     for routes in (
         search,
         queries,

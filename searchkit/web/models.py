@@ -19,6 +19,7 @@ __all__ = [
     "EmbeddingUsage",
     "ExplainAnswer",
     "ExplainRequest",
+    "Health",
     "ModelInfo",
     "ModelList",
     "Problem",
@@ -437,6 +438,14 @@ class EmbeddingList(BaseModel):
     model: str
     data: list[Embedding]
     usage: EmbeddingUsage
+
+
+class Health(BaseModel):
+    """How the server is."""
+
+    model_config = example({"status": "ok"})
+
+    status: str
 
 
 class ModelInfo(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -69,7 +70,26 @@ def test_every_route_is_described_with_its_errors(small: tuple[Path, Library]) -
             assert operation["summary"]
             assert operation["description"] or operation["summary"]
             assert "application/problem+json" in operation["responses"]["401"]["content"]
+    assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     body = paths["/v1/search"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "multipart/form-data"}
     assert body["application/json"]["examples"]
     assert BASE.startswith("http://127.0.0.1")
+
+
+def test_every_body_of_json_is_shown_by_example(small: tuple[Path, Library]) -> None:
+    described = create_app(small[1]).openapi()
+    schemas = described["components"]["schemas"]
+
+    def shown(media: dict[str, Any]) -> bool:
+        schema = media.get("schema", {})
+        schema = schema.get("items", schema)
+        schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        return any(key in where for where in (media, schema) for key in ("example", "examples"))
+
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for body in bodies:
+                for kind, media in body.get("content", {}).items():
+                    assert "json" not in kind or shown(media) or media == {}, (path, kind)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from searchkit.errors import Unavailable
 from searchkit.web.metrics import CONTENT_TYPE
+from searchkit.web.models import Health
 from searchkit.web.served import ServedLibrary
 
 __all__ = ["router"]
@@ -14,18 +15,18 @@ router = APIRouter(tags=["server"])
 
 
 @router.get("/healthz")
-def health() -> dict[str, str]:
+def health() -> Health:
     """The server runs."""
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
 @router.get("/readyz")
-def ready(served: ServedLibrary) -> dict[str, str]:
+def ready(served: ServedLibrary) -> Health:
     """The library can be read, and the encoder is loaded."""
     if not served.is_warm:
         raise Unavailable("the encoder is being loaded", status=503, hint="try again in a moment")
     served.space_id()
-    return {"status": "ready"}
+    return Health(status="ready")
 
 
 @router.get(

@@ -60,7 +60,15 @@ def upload_media(upload_id: UploadId, served: ServedLibrary) -> Response:
 @router.get(
     "/{upload_id}/preview",
     response_class=Response,
-    responses={200: {"content": {"image/webp": {}, "application/json": {}}, "description": "A preview."}},
+    responses={
+        200: {
+            "content": {
+                "image/webp": {},
+                "application/json": {"example": {"duration_s": 2.5, "peaks": [0, 12, 100]}},
+            },
+            "description": "A preview.",
+        }
+    },
 )
 async def upload_preview(upload_id: UploadId, served: ServedLibrary) -> Response:
     """A small picture of a picture or video, the loudness over time of a sound."""

@@ -147,7 +147,7 @@ async function hover(index, x, y) {
   }
   if (plane.hovered !== index) return;
   const { asset, segment: span } = found;
-  const picture = asset.modality === "image" || asset.modality === "video" ? el("img", { src: thumbnailUrl(id, 320), alt: "" }) : null;
+  const picture = asset.modality === "image" || asset.modality === "video" ? el("img", { src: thumbnailUrl(id, 320), alt: "", onerror: (event) => event.target.remove() }) : null;
   clear(tip, picture, el("p", {}, asset.name), span.text ? el("p", { class: "map__words" }, span.text.slice(0, 160)) : null);
   tip.hidden = false;
   const bounds = canvas.getBoundingClientRect();

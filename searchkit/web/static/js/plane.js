@@ -135,7 +135,7 @@ export class Plane {
     const pixels = image.data;
     const zoomed = this.scale * 2 * RANGE / Math.min(this.width, this.height);
     const crowd = Math.sqrt((points.count / (this.width * this.height)) * 4000);
-    const radius = Math.max(1, Math.min(5.5, (4.4 / Math.max(0.9, crowd)) * Math.sqrt(zoomed))) * ratio;
+    const radius = Math.max(1, Math.min(5.5, (4.4 / Math.max(0.9, crowd)) * (crowd > 1 ? zoomed : Math.sqrt(zoomed)))) * ratio;
     const alpha = Math.min(0.92, Math.max(0.35, radius / (3.4 * ratio)));
     const reach = Math.ceil(radius);
     const [ox, oy, scale] = [width / 2 - this.x * this.scale * ratio, height / 2 - this.y * this.scale * ratio, this.scale * ratio];
