@@ -163,7 +163,9 @@ def _size(catalog: Catalog, searchable: Searchable, where: Filter | None) -> tup
 def _judge(
     vector: FloatArray, searchable: Searchable, size: int, found: Sequence[tuple[Hit, SegmentRow]]
 ) -> list[Candidate]:
-    background = Background.of(centred_rows(searchable.sample, searchable.center) @ vector, size)
+    rows = centred_rows(searchable.sample, searchable.center)
+    # Not by BLAS: its threads wait for each other longer than this takes when the cores are busy.
+    background = Background.of(np.einsum("nd,d->n", rows, vector), size)
     judged = []
     for hit, row in _centred_hits(vector, searchable, found):
         strength, match, z = None, None, background.z(hit.score) if background else None

@@ -236,9 +236,9 @@ def test_a_server_that_does_not_answer_can_be_asked_again(open_page: Open, repos
 
 
 def test_what_fits_nothing_is_set_apart(open_page: Open, repository: Path) -> None:
-    page = open_page("/?q=quarterly tax invoice spreadsheet&to=audio")
+    page = open_page("/?q=a dog barking&where=name:bread_recipe.txt")
     wait_for_results(page)
-    expect(page.locator(".grid__divide")).to_have_text("Nothing is likely to match; the nearest are")
+    expect(page.locator(".grid__divide")).to_have_text("Nothing is a good match; the nearest are")
     shoot(page, repository, "no-good-match")
     page = open_page("/?q=dog&where=name:nothing")
     expect(page.get_by_text("Nothing passes these filters")).to_be_visible()

@@ -1,7 +1,7 @@
 // Results as justified rows that fill as the page scrolls; arrow keys move between them.
 
 import { el } from "./dom.js";
-import { aspectOf, tile } from "./tiles.js";
+import { aspectOf, isGood, tile } from "./tiles.js";
 
 const GAP = 14;
 const LINE = 34;
@@ -33,17 +33,18 @@ export class Grid {
     this.list.replaceChildren();
   }
 
-  add(results, words = []) {
+  /** Adds results; those that are no good match by the library's cut-off come after a divide. */
+  add(results, words = [], cutoff = 0) {
     this.seen ??= new Set();
     for (const result of results) {
       if (this.seen.has(result.segment_id)) continue;
       this.seen.add(result.segment_id);
-      const isWeak = result.match !== null && result.match !== undefined && result.match < 0.5;
-      if (isWeak && !this.divided) {
+      const good = isGood(result, cutoff);
+      if (!good && !this.divided) {
         this.divided = true;
-        this.list.append(el("li", { class: "grid__divide" }, this.results.length ? "Less likely matches" : "Nothing is likely to match; the nearest are"));
+        this.list.append(el("li", { class: "grid__divide" }, this.results.length ? "Unlikely matches" : "Nothing is a good match; the nearest are"));
       }
-      const made = tile(result, this.tiles.length, this.act, words);
+      const made = tile(result, this.tiles.length, this.act, words, good);
       this.tiles.push(made);
       this.results.push(result);
       this.list.append(made.element);

@@ -5,7 +5,7 @@ import { clear, debounce, el, icon, iconButton } from "./dom.js";
 import { MODALITIES, number, plural } from "./format.js";
 import { Grid } from "./grid.js";
 import { Plane } from "./plane.js";
-import { act, likely } from "./search.js";
+import { act, goodSegments } from "./search.js";
 import { ask, state } from "./state.js";
 
 const POLL_MS = 700;
@@ -50,7 +50,7 @@ export function showMap(root) {
 
 /** Rings around what the search found. */
 function mark() {
-  plane.mark(state.terms.length || state.words ? likely() : []);
+  plane.mark(state.terms.length || state.words ? goodSegments() : []);
 }
 
 async function follow(info) {

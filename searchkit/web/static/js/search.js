@@ -11,6 +11,7 @@ import { mediaUrl } from "./api.js";
 import { openPreview } from "./preview.js";
 import { joinedFilter } from "./query.js";
 import { addTerm, ask, source, state, writeAddress } from "./state.js";
+import { isGood } from "./tiles.js";
 
 const PAGE = 40;
 const LESS_WEIGHT = -0.5;
@@ -21,6 +22,7 @@ const heading = el("h1", { class: "results__title" });
 const note = el("div", {});
 const grid = new Grid({ act, more, label: "Results" });
 let cursor = null;
+let cutoff = 0;
 let asked = 0;
 let running = null;
 let loading = false;
@@ -32,10 +34,9 @@ export function startSearch() {
   document.addEventListener("focus-results", () => grid.focus(0));
 }
 
-/** Segments of the results that are likely matches; of all, where that is not known of any. */
-export function likely() {
-  const known = grid.results.filter((result) => result.match >= 0.5);
-  return (known.length ? known : grid.results).map((result) => result.segment_id);
+/** Segments of the results that are good matches. */
+export function goodSegments() {
+  return grid.results.filter((result) => isGood(result, cutoff)).map((result) => result.segment_id);
 }
 
 async function run({ push, live }) {
@@ -84,6 +85,7 @@ function words() {
 
 function show(answer, push) {
   cursor = answer.next_cursor;
+  cutoff = answer.cutoff;
   const focused = grid.current();
   grid.clear();
   clear(note);
@@ -93,7 +95,7 @@ function show(answer, push) {
   heading.textContent = isSearch ? "Results" : "Newest in the library";
   heading.classList.toggle("is-quiet", isSearch);
   document.title = isSearch ? `${answer.query} · searchkit` : "searchkit";
-  grid.add(shown, words());
+  grid.add(shown, words(), cutoff);
   // A key that changed the search leaves the keyboard in the list.
   if (focused >= 0) grid.focus(Math.min(push ? 0 : focused, shown.length - 1));
   const some = cursor ? `${number(shown.length)}+` : number(shown.length);
@@ -135,7 +137,7 @@ async function more() {
     const answer = await post("/v1/search", { cursor: from });
     if (number_ !== asked) return;
     cursor = answer.next_cursor;
-    grid.add(answer.results.filter((result) => !hidden.has(result.segment_id)), words());
+    grid.add(answer.results.filter((result) => !hidden.has(result.segment_id)), words(), cutoff);
     if (document.body.dataset.view === "search" && state.terms.length) showCount(`${number(grid.results.length)}${cursor ? "+" : ""} results`);
   } catch (problem) {
     cursor = null;

@@ -26,8 +26,14 @@ export function spoken(result) {
   return `${result.name}, ${kind}${span}${match}`;
 }
 
+/** As `searchkit query` has it: likely enough, found by its name or by words, or beyond judgement. */
+export function isGood(result, cutoff) {
+  const byWords = (result.found_by ?? []).some((way) => way !== "vectors");
+  return result.match === null || result.match === undefined || result.match >= cutoff || byWords;
+}
+
 /** The calibrated bar: how likely it is a match; the raw score where nothing is known. */
-export function scoreBar(result) {
+export function scoreBar(result, good = true) {
   if (result.score === null) return null;
   if (result.match === null || result.match === undefined) {
     return el("span", { class: "score score--raw", title: "Cosine of the query and this; too little is known to say how likely a match is" }, result.score.toFixed(2));
@@ -35,14 +41,14 @@ export function scoreBar(result) {
   const share = Math.round(result.match * 100);
   return el(
     "span",
-    { class: `score${result.match < 0.5 ? " score--weak" : ""}`, title: `${share} % likely to be a match (cosine ${result.score.toFixed(3)})` },
+    { class: `score${good ? "" : " score--weak"}`, title: `${share} % likely to be a match (cosine ${result.score.toFixed(3)})` },
     el("span", { class: "score__bar", "aria-hidden": "true" }, el("span", { class: "score__fill", style: { width: `${share}%` } })),
     el("span", { class: "score__text" }, `${share} %`),
   );
 }
 
 /** A list element; `act(name, result)` hears of open, more, less. */
-export function tile(result, index, act, words) {
+export function tile(result, index, act, words, good) {
   const sound = result.modality === "audio" ? soundPlayer(result) : null;
   const badge = result.start_s !== null && result.modality !== "text" ? clock(result.start_s) : result.modality === "video" && result.duration_s ? clock(result.duration_s) : null;
   const open = el(
@@ -67,7 +73,7 @@ export function tile(result, index, act, words) {
         iconButton("hide", "Not a match", () => act("not", result), { tabindex: "-1" }),
       ),
     ),
-    el("div", { class: "tile__line" }, el("span", { class: `tile__kind is-${result.modality}` }, icon(result.modality, 14)), el("span", { class: "tile__name", title: result.path }, result.name), scoreBar(result)),
+    el("div", { class: "tile__line" }, el("span", { class: `tile__kind is-${result.modality}` }, icon(result.modality, 14)), el("span", { class: "tile__name", title: result.path }, result.name), scoreBar(result, good)),
   );
   element.addEventListener("dragstart", (event) => {
     event.dataTransfer.setData("application/x-searchkit-segment", String(result.segment_id));
