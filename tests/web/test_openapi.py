@@ -93,3 +93,10 @@ def test_every_body_of_json_is_shown_by_example(small: tuple[Path, Library]) -> 
             for body in bodies:
                 for kind, media in body.get("content", {}).items():
                     assert "json" not in kind or shown(media) or media == {}, (path, kind)
+
+
+def test_the_documentation_names_every_resource(small: tuple[Path, Library], repository: Path) -> None:
+    told = (repository / "docs" / "web.md").read_text(encoding="utf-8")
+    for path in create_app(small[1]).openapi()["paths"]:
+        resource = "/".join(path.split("/")[:3]).removesuffix("/session")
+        assert resource in told, path
