@@ -111,7 +111,7 @@ class Adapter(nn.Module):
         self.shrink_alpha = shrink_alpha
         self.dropout = nn.Dropout(dropout)
         self.cls_embedding = nn.Parameter(torch.empty(1, 1, context.dim))
-        self._bias_cache: OrderedDict[tuple[int, int, torch.dtype], Tensor] = OrderedDict()
+        self._bias_cache: OrderedDict[tuple[int, int, torch.dtype], tuple[int, Tensor]] = OrderedDict()
 
     @abstractmethod
     def bucket(self, length: int) -> Tensor:
@@ -171,26 +171,28 @@ class Adapter(nn.Module):
         x = preserved.mask_token.expand(batch, length, -1).clone()
         kept = preserved.ids.ne(-1)
         rows = torch.arange(batch, device=x.device)[:, None].expand_as(preserved.ids)[kept]
-        return x.index_put((rows, preserved.ids[kept]), preserved.embed[kept])
+        return x.index_put((rows, preserved.ids[kept]), preserved.embed[kept].to(x.dtype))
 
     def _bias(self, length: int, layer: int) -> Tensor:
         number = min(layer, len(self.rel_pos_table_list) - 1)
         weight: Tensor = self.rel_pos_table_list[number].weight  # type: ignore[assignment]
         key = (length, number, weight.dtype)
         keep = not (torch.is_grad_enabled() and weight.requires_grad)
-        if keep and key in self._bias_cache:
+        # A training step changes the table in place, which its version tells.
+        version = 0 if weight.is_inference() else weight._version
+        if keep and key in self._bias_cache and self._bias_cache[key][0] == version:
             self._bias_cache.move_to_end(key)
-            return self._bias_cache[key]
+            return self._bias_cache[key][1]
         rows = self.bucket(length).to(weight.device).flatten()
         bias = weight.t().index_select(1, rows).view(-1, length, length)
         if keep and len(self.rel_pos_table_list) * bias.nbytes <= _CACHE_BYTES:
-            self._bias_cache[key] = bias
-            while sum(cached.nbytes for cached in self._bias_cache.values()) > _CACHE_BYTES:
+            self._bias_cache[key] = (version, bias)
+            while sum(cached.nbytes for _, cached in self._bias_cache.values()) > _CACHE_BYTES:
                 self._bias_cache.popitem(last=False)
         return bias
 
     def clear_cache(self) -> None:
-        """Forget cached biases; needed after the tables change."""
+        """Forget cached biases; needed after the tables are replaced."""
         self._bias_cache.clear()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

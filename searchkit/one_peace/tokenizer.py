@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ __all__ = ["EOS_ID", "PAD_ID", "UNK_ID", "TextTokenizer", "clean_caption", "toke
 
 PAD_ID, EOS_ID, UNK_ID = 1, 2, 3
 _SPECIALS = 4
+# What GPT-2's alphabet writes for a space; it begins a word.
+_SPACE = "\u0120"
 _ASSET = Path(__file__).parent / "assets" / "gpt2_bpe.npz"
 
 
@@ -31,12 +34,14 @@ def _byte_characters() -> list[str]:
     return [chr(byte) for byte in plain] + [chr(256 + i) for i in range(len(others))]
 
 
-def tokenizer_json(bpe_dir: Path | None = None) -> tuple[str, int]:
+def tokenizer_json(bpe_dir: Path | None = None, *, most_merges: int | None = None) -> tuple[str, int]:
     """The tokenizer in the `tokenizers` library's own format, and how many ids the dictionary has.
 
     Args:
         bpe_dir: a folder with `vocab.bpe` and `dict.txt`; None takes the published ones, which ship
             with this package.
+        most_merges: keep only so many merges, the most frequent ones, and only the tokens that these make;
+            for a small model, in which rarer words fall into pieces. The ids are its own.
 
     Raises:
         CheckpointError: a file is missing or is not what its name says.
@@ -52,6 +57,10 @@ def tokenizer_json(bpe_dir: Path | None = None) -> tuple[str, int]:
     else:
         merges, order, size = _read_bpe_folder(bpe_dir)
         tokens = _byte_characters() + [left + right for left, right in merges]
+    if most_merges is not None:
+        merges, tokens = merges[:most_merges], tokens[: 256 + most_merges]
+        order = [gpt2_id for gpt2_id in order if 0 <= gpt2_id < len(tokens)]
+        size = len(order) + _SPECIALS
     tokens.append("<|endoftext|>")
     rank = {gpt2_id: index + _SPECIALS for index, gpt2_id in enumerate(order)}
     # A token outside the dictionary gets an id past its end, which encode() turns into <unk>.
@@ -111,9 +120,15 @@ class TextTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of one text: at most `max_tokens`, then eos. Special tokens in the text are plain text."""
+        return self.encode_words(text)[0]
+
+    def encode_words(self, text: str) -> tuple[list[int], list[int]]:
+        """Ids as `encode` gives them, and for each but eos the number of its word, told apart by spaces."""
         prepared = f" {text.lower()}".encode("utf-8", "replace").decode()
-        ids = self._bpe.encode(prepared, add_special_tokens=False).ids[: self.max_tokens]
-        return [i if i < self.dictionary_size else UNK_ID for i in ids] + [EOS_ID]
+        encoded = self._bpe.encode(prepared, add_special_tokens=False)
+        ids = [i if i < self.dictionary_size else UNK_ID for i in encoded.ids[: self.max_tokens]]
+        words = list(accumulate(int(token.startswith(_SPACE)) for token in encoded.tokens[: self.max_tokens]))
+        return [*ids, EOS_ID], words
 
     def encode_batch(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
         """Ids of several texts, (B, T), padded on the right with `PAD_ID`.

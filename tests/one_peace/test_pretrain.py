@@ -108,3 +108,16 @@ def test_other_pairs_are_refused() -> None:
     object.__setattr__(model.config, "modalities", ("image",))
     with pytest.raises(EncoderError, match="pretraining pairs"):
         pretrain_loss(model, CriterionConfig(), batch("image"))
+
+
+def test_a_pass_without_gradient_sees_the_weights_of_the_last_step() -> None:
+    model = tiny_model(pretrain_config("image")).train()
+    images = {"image": {"src_images": batch("image")["src_images"]}}
+    with torch.no_grad():
+        before = model.encode(images).x
+        table = model.encoder_wrapper.image_adapter.rel_pos_table_list[0].weight
+        table.add_(torch.randn(table.shape, generator=torch.Generator().manual_seed(1)))
+        after = model.encode(images).x
+    with_gradient = model.encode(images).x.detach()
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(after, with_gradient)
