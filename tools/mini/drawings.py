@@ -11,7 +11,7 @@ import numpy as np
 import resvg_py
 from PIL import Image
 
-from .graph import Array
+from .arrays import Array
 
 SVG_WIDTH_PX = 320
 # Folders of Openclipart whose drawings show signs, interfaces or patterns, not things.

@@ -99,6 +99,7 @@ SOURCES = {
             "background sounds",
         ),
         Source("debian", "sonic-pi-samples", "3.2.2~repack-8", "", "CC0-1.0", "background sounds"),
+        Source("debian", "fluid-soundfont-gm", "3.1-5.3", "", "MIT", "sounds for the pretraining example"),
         Source("debian", "openclipart-svg", "1:0.18+dfsg-19", "", "public domain", "drawings"),
         Source("debian", "opencv-doc", "4.6.0+dfsg-12", "", "facts only", "names of the ImageNet classes"),
     )

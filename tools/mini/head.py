@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .graph import Array
+from .arrays import Array
 
 HIDDEN = 512
 EPOCHS, BATCH, WARM_UP_STEPS = 16, 256, 30

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .graph import Array, Graph, value_info
+from .arrays import Array
+from .graph import Graph, value_info
 
 # (repeats, kernel, first stride, expansion, output channels) of each stage.
 STAGES = (

@@ -13,8 +13,8 @@ from searchkit.encoders.mini.files import FORMAT, MANIFEST
 from searchkit.types import AudioSample, ImageSample, Sample, TextSample
 
 from . import space
+from .arrays import Array
 from .drawings import Drawing
-from .graph import Array
 
 TEXTS, DRAWINGS = 400, 400
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from searchkit.encoders.mini.bridge import ClassBridge, TextBridge, join, unit
 
-from .graph import Array
+from .arrays import Array
 from .words import ClassWords
 
 ANCHORS = 512

@@ -6,7 +6,8 @@ import numpy as np
 from onnx import TensorProto
 from safetensors.numpy import load_file
 
-from .graph import Array, Graph, quantise, value_info
+from .arrays import Array
+from .graph import Graph, quantise, value_info
 
 LAYERS, HEADS, HEAD_DIM, DIM = 6, 12, 32, 384
 LAYER_NORM_EPSILON = 1e-12

@@ -1,0 +1,1 @@
+"""How the small model of docs/pretraining.md is trained and measured."""

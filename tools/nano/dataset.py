@@ -1,0 +1,199 @@
+"""Builds the training shards and the test sets from unpacked packages; knows no model but `mini`'s features.
+
+Test sets hold concepts that no training caption names, and other pictures or takes of concepts that some do.
+"""
+
+import io
+import json
+import random
+import re
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from mini.arrays import Array
+from mini.drawings import Drawing
+from PIL import Image
+
+from searchkit.encoders import open_encoder
+from searchkit.types import ImageSample
+
+from .concepts import UNSEEN, heard_and_seen, is_held_out, one_in
+from .sounds import RATE_HZ, Sound
+
+PICTURE_PX = 80
+SHARD_SIZE = 2000
+NEAR_COPY = 0.97
+"""Cosine of `mini`'s picture vectors from which a training picture counts as a copy of a test picture."""
+TEST_TAKES = 3
+KEPT_STYLE = "twitter"
+"""Of every sixth emoji that is trained on, this vendor's drawing is kept for the test."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing as PNG bytes, its captions with the name first, and where it is from."""
+
+    png: bytes
+    captions: tuple[str, ...]
+    source: str
+    pixels: Array
+
+    @property
+    def concept(self) -> str:
+        """The name, without numbers."""
+        return self.captions[0]
+
+
+def read_pictures(drawings: Iterable[Drawing]) -> Iterator[Picture]:
+    """Decode drawings and bring them to `PICTURE_PX`; those that cannot be rendered are left out."""
+    for drawing in drawings:
+        try:
+            image = Image.fromarray(drawing.pixels())
+        except (ValueError, OSError, RuntimeError):
+            continue
+        small = image.resize((PICTURE_PX, PICTURE_PX), Image.Resampling.BICUBIC)
+        buffer = io.BytesIO()
+        small.save(buffer, "png")
+        name = next((v for v in ("google", "twitter", "fluent", "openclipart") if v in str(drawing.path)), "")
+        yield Picture(buffer.getvalue(), drawing.captions, name, np.asarray(image.resize((224, 224))))
+
+
+def split_pictures(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture], list[Picture], int]:
+    """Training pictures, those of held-out concepts, others of trained ones, and how many copies went."""
+    held = {p.concept for p in pictures if is_held_out(p.concept)}
+    unseen = [p for p in pictures if p.concept in held]
+    rest = [p for p in pictures if p.concept not in held and not _names_any(p.captions, held)]
+    kept = [p for p in rest if p.source == KEPT_STYLE and one_in(f"style {p.concept}", 6)]
+    kept_ids = {id(p) for p in kept}
+    train = [p for p in rest if id(p) not in kept_ids]
+    copies = _near_copies(train, unseen + kept)
+    return [p for p, copy in zip(train, copies, strict=True) if not copy], unseen, kept, int(copies.sum())
+
+
+def split_sounds(sounds: Sequence[Sound]) -> tuple[list[Sound], list[Sound], list[Sound]]:
+    """Training sounds, sounds of held-out concepts, other takes of trained ones."""
+    unseen = [s for s in sounds if is_held_out(s.name) or heard_and_seen(s.name) in UNSEEN]
+    rest = [s for s in sounds if not (is_held_out(s.name) or heard_and_seen(s.name) in UNSEEN)]
+    kept = [s for s in rest if s.source == "sound font" and s.take < TEST_TAKES]
+    kept_ids = {id(s) for s in kept}
+    return [s for s in rest if id(s) not in kept_ids], unseen, kept
+
+
+def _names_any(captions: Sequence[str], held: set[str]) -> bool:
+    """Whether a caption is a held-out concept's name, or names an unseen thing."""
+    return any(caption in held or heard_and_seen(caption) in UNSEEN for caption in captions)
+
+
+def _near_copies(train: Sequence[Picture], test: Sequence[Picture]) -> Array:
+    encoder = open_encoder("mini")
+    vectors = []
+    for pictures in (train, test):
+        rows = [
+            encoder.encode([ImageSample(p.pixels) for p in pictures[start : start + 64]])
+            for start in range(0, len(pictures), 64)
+        ]
+        vectors.append(np.concatenate(rows))
+    return np.asarray((vectors[0] @ vectors[1].T).max(axis=1) > NEAR_COPY)
+
+
+def write_shards(folder: Path, name: str, samples: Sequence[tuple[str, bytes, Sequence[str]]]) -> None:
+    """Shards in the WebDataset convention: KEY.EXTENSION and KEY.json beside each other, in seeded order."""
+    order = list(samples)
+    random.Random(name).shuffle(order)
+    for start in range(0, len(order), SHARD_SIZE):
+        with tarfile.open(folder / f"{name}-{start // SHARD_SIZE:04d}.tar", "w") as shard:
+            for number, (extension, media, captions) in enumerate(order[start : start + SHARD_SIZE], start):
+                said = json.dumps({"text": list(captions)}).encode()
+                for ending, content in ((extension, media), ("json", said)):
+                    entry = tarfile.TarInfo(f"{number:06d}.{ending}")
+                    entry.size = len(content)
+                    shard.addfile(entry, io.BytesIO(content))
+
+
+def flac(sound: Sound) -> bytes:
+    """A sound as FLAC, brought to a common level."""
+    buffer = io.BytesIO()
+    level = np.abs(sound.waveform).max()
+    soundfile.write(buffer, sound.waveform / level * 0.9, RATE_HZ, format="FLAC")
+    return buffer.getvalue()
+
+
+def write_test(
+    folder: Path,
+    name: str,
+    pictures: Sequence[Picture] = (),
+    sounds: Sequence[Sound] = (),
+    *,
+    texts: bool = True,
+) -> None:
+    """A test set as `searchkit eval` reads it: media files, and one text for each concept.
+
+    With pictures and sounds but no texts, what is relevant to a sound are the pictures of the same thing.
+    """
+    media = folder / name
+    media.mkdir(parents=True, exist_ok=True)
+    lines: list[dict[str, object]] = []
+    by_concept: dict[str, list[str]] = defaultdict(list)
+    for number, picture in enumerate(pictures):
+        path = media / f"{number:05d}.png"
+        path.write_bytes(picture.png)
+        concept = picture.concept if texts else heard_and_seen(picture.concept)
+        by_concept[concept].append(path.stem)
+        lines.append({"id": path.stem, "modality": "image", "path": f"{name}/{path.name}"})
+    for number, sound in enumerate(sounds):
+        path = media / f"s{number:05d}.flac"
+        path.write_bytes(flac(sound))
+        concept = sound.name if texts else heard_and_seen(sound.name)
+        line: dict[str, object] = {"id": path.stem, "modality": "audio", "path": f"{name}/{path.name}"}
+        line["relevant"] = [f"text {concept}"] if texts else by_concept[concept]
+        lines.append(line)
+        if texts:
+            by_concept.setdefault(concept, [])
+    if texts:
+        for concept, relevant in by_concept.items():
+            words: dict[str, object] = {"id": f"text {concept}", "text": concept}
+            lines.append({**words, "relevant": relevant} if relevant else words)
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def plain(caption: str) -> str:
+    """A caption in lower case with single spaces."""
+    return re.sub(r"\s+", " ", caption.lower()).strip()
+
+
+def build(folder: Path, pictures: Sequence[Picture], sounds: Sequence[Sound]) -> dict[str, int]:
+    """Write everything, and count it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    train_p, unseen_p, kept_p, copies = split_pictures(pictures)
+    train_s, unseen_s, kept_s = split_sounds(sounds)
+    write_shards(folder, "image-train", [("png", p.png, [*map(plain, p.captions)]) for p in train_p])
+    write_shards(folder, "audio-train", [("flac", flac(s), [*map(plain, s.captions)]) for s in train_s])
+    write_test(folder, "picture-concepts", unseen_p)
+    write_test(folder, "picture-styles", kept_p)
+    write_test(folder, "sound-concepts", sounds=unseen_s)
+    write_test(folder, "sound-takes", sounds=kept_s)
+    for name, seen, heard in (
+        ("heard-seen-known", kept_p, kept_s),
+        ("heard-seen-unknown", unseen_p, unseen_s),
+    ):
+        looks = [p for p in seen if heard_and_seen(p.concept)]
+        things = {heard_and_seen(p.concept) for p in looks}
+        write_test(folder, name, looks, [s for s in heard if heard_and_seen(s.name) in things], texts=False)
+    counts = {
+        "image pairs": len(train_p),
+        "audio pairs": len(train_s),
+        "near-copies removed": copies,
+        "pictures of held-out concepts": len(unseen_p),
+        "held-out concepts": len({p.concept for p in unseen_p}),
+        "other pictures of trained concepts": len(kept_p),
+        "sounds of held-out concepts": len(unseen_s),
+        "held-out sound concepts": len({s.name for s in unseen_s}),
+        "other takes of trained sounds": len(kept_s),
+    }
+    (folder / "counts.json").write_text(json.dumps(counts, indent=1))
+    return counts
