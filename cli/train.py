@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from searchkit.cli import train_finetune
+from searchkit.cli import train_finetune, train_pretrain
 
 __all__ = ["app"]
 
@@ -13,9 +13,10 @@ app = typer.Typer(
 )
 
 
-app.command("finetune")(train_finetune.finetune)
-
-
 @app.callback()
 def _train() -> None:
     """Train models. Needs the extra: pip install 'searchkit[train]'."""
+
+
+app.command("pretrain")(train_pretrain.pretrain)
+app.command("finetune")(train_finetune.finetune)
