@@ -60,7 +60,7 @@ def image_facts(path: Path, settings: DecodeSettings) -> Facts:
 def image_samples(path: Path, settings: DecodeSettings) -> Iterator[ImageSample]:
     """The picture's pixels: upright, transparent parts white, in 8 bits.
 
-    An animation gives its first frame, or up to ``settings.image_max_frames`` spread over its length.
+    An animation gives up to ``settings.image_max_frames`` of its frames, spread over its length.
 
     Raises:
         DecodeError: the picture is damaged, cut off or too big.

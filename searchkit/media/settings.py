@@ -49,7 +49,7 @@ class DecodeSettings:
     passage_chars: int = 600
     passage_overlap_chars: int = 100
     image_max_side_px: int | None = 512
-    image_max_frames: int = 1
+    image_max_frames: int = 8
     max_pixels: int = 178_000_000
     max_seconds: float = 6 * 3600.0
     max_bytes: int = 1 << 30

@@ -101,7 +101,7 @@ def _is_short(decoded: Decoded, settings: DecodeSettings) -> bool:
     """Whether the samples are so few that they may come along, which saves asking for them."""
     match decoded.media_type.modality:
         case Modality.IMAGE:
-            return settings.image_max_frames == 1
+            return settings.image_max_frames == 1 or decoded.facts.frames is None
         case Modality.AUDIO:
             return 0 < (decoded.facts.duration_s or 0) <= settings.audio_window_s
         case Modality.TEXT:

@@ -82,6 +82,8 @@ def test_it_gives_what_decoding_in_process_gives(tmp_path: Path) -> None:
     Image.new("RGB", (3000, 2000), (1, 2, 3)).save(tmp_path / "big.jpg")
     write_sound(tmp_path / "long.wav", noise(16_000 * 40), 16_000)
     write_video(tmp_path / "a.mp4", [3.0, 3.0])
+    frames = [Image.new("RGB", (8, 8), (shade, shade, shade)) for shade in range(10, 250, 20)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     (tmp_path / "a.txt").write_text("Ünïcode words. " * 200, encoding="utf-8")
     Image.new("RGB", (8, 8)).save(tmp_path / os.fsdecode(b"bad\xff\nname.png"))
     (tmp_path / "a.bin").write_bytes(b"\x05\x07\x00\xfe" * 100)
