@@ -94,7 +94,8 @@ def _pixels(path: Path, modality: Modality, span: Span | None, side_px: int) -> 
         return frame_at(path, span.start_s if span else 0.0, side_px)
     if modality is not Modality.IMAGE:
         return None
-    samples = open_media(path, replace(DecodeSettings(), image_max_side_px=side_px)).samples
+    settings = replace(DecodeSettings(), image_max_side_px=side_px, image_max_frames=1)
+    samples = open_media(path, settings).samples
     return next((sample.pixels for sample in samples if isinstance(sample, ImageSample)), None)
 
 
