@@ -43,7 +43,7 @@ def evaluate(
     """Measure how well a model finds what a set calls relevant, for every pair of modalities.
 
     A line of the set: {"id": "dog1", "modality": "image", "path": "dog.jpg", "relevant": ["bark1"]}
-    or {"id": "q1", "query": "audio:bark.wav + 0.5*snow", "relevant": ["dog1"]}; docs/query.md has it all.
+    or {"id": "q1", "query": "audio:bark.wav + 0.5*snow", "relevant": ["dog1"]}; docs/searching.md has it all.
     hit@k: share of queries with something relevant among the first k; recall@k: mean share of it found there.
 
     Example: searchkit eval my_set.jsonl --json

@@ -40,7 +40,7 @@ CUTOFF = 0.05
 """Default cut-off on the probability of a match: low, as hiding a match is worse than showing a few bad ones.
 
 Measured by benchmarks/calibration.py: of the true matches among the first ten it hides 5 % on the development
-set of ``mini`` (and 15 % of the wrong ones), and 1 % in sample_media.
+set of ``mini`` (and 15 % of the wrong ones), and 1.5 % in sample_media.
 """
 
 SAMPLE_ROWS = 1000

@@ -64,7 +64,7 @@ def read_manifest(path: Path) -> list[Entry]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UsageError(f"{path}: {reason}", hint="give a file of JSON lines: docs/query.md") from error
+        raise UsageError(f"{path}: {reason}", hint="give a file of JSON lines: docs/searching.md") from error
     entries: list[Entry] = []
     seen: set[str] = set()
     for number, source in enumerate(lines, start=1):
@@ -76,7 +76,9 @@ def read_manifest(path: Path) -> list[Entry]:
                 raise UsageError(f"the id {entry.id!r} comes twice")
         except (UsageError, QueryError, json.JSONDecodeError) as error:
             reason = error.message if isinstance(error, UsageError | QueryError) else f"no JSON: {error}"
-            raise UsageError(f"{path}, line {number}: {reason}", hint="docs/query.md has the form") from error
+            raise UsageError(
+                f"{path}, line {number}: {reason}", hint="docs/searching.md has the form"
+            ) from error
         seen.add(entry.id)
         entries.append(entry)
     _check_references(path, entries, seen)

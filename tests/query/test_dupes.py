@@ -1,8 +1,12 @@
+import shutil
+
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+import searchkit as sk
 from searchkit.query.dupes import connected, duplicate_pairs, near_duplicates
 from searchkit.stores.exact import ExactStore
 
@@ -70,3 +74,16 @@ def test_connected_groups_are_the_reachable_ones(pairs):
             grown = not more <= reached
             reached |= more
         assert sorted(reached) == group
+
+
+def test_two_sounds_of_a_kind_are_no_copies(tmp_path, sample_media):
+    media = tmp_path / "media"
+    media.mkdir()
+    for name in ("dog_barking.ogg", "dog_barks_short.wav"):
+        shutil.copy(sample_media / "sounds" / name, media)
+    wave, rate_hz = soundfile.read(media / "dog_barking.ogg")
+    soundfile.write(media / "same_quieter.flac", 0.7 * wave, rate_hz)
+    with sk.open_library(tmp_path / "library", decoder="threads") as library:
+        library.index(media)
+        (group,) = library.duplicates(to="audio")
+    assert {file.path.name for file in group.files} == {"dog_barking.ogg", "same_quieter.flac"}
