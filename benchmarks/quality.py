@@ -10,6 +10,9 @@ media are unpacked from Debian packages (the first folder of each path) unless t
 A row's value is the mean over its queries, in per cent (mAP: 0 to 1), with a 95 % bootstrap interval over the
 queries and what random scores reach. sound -> image: a picture is right when it shares a concept with the
 sound. text -> image, sound -> text: distinct captions, case folded; right is an exact caption.
+
+Then the emergent sounds and pictures once more as a set of ``searchkit eval``: by the sound, by its caption,
+and by both (caption + sound). ``--manifest FILE`` keeps that set, for ``searchkit eval FILE``.
 """
 
 import argparse
@@ -25,10 +28,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import searchkit as sk
 from searchkit.encoders import open_encoder
 from searchkit.errors import DecodeError
+from searchkit.evaluation import evaluate_entries
 from searchkit.media import open_media
-from searchkit.types import Encoder, FloatArray, TextSample
+from searchkit.query.dataset import read_manifest
+from searchkit.types import Encoder, FloatArray, Modality, Sample, TextSample
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "media"
@@ -155,6 +161,40 @@ def evaluate(encoder: Encoder, assets: Sequence[Asset], media: Path) -> list[Row
     ]
 
 
+def emergent_lines(assets: Sequence[Asset], media: Path) -> list[dict[str, Any]]:
+    """The emergent sounds and pictures as lines of a manifest; queries by sound, by caption, and by both."""
+    pictures = [asset for asset in assets if asset.emergent and asset.modality == "image"]
+    sounds = [asset for asset in assets if asset.emergent and asset.modality == "audio"]
+    lines: list[dict[str, Any]] = [
+        {"id": picture.path, "modality": "image", "path": str(media / picture.path)} for picture in pictures
+    ]
+    for sound in sounds:
+        relevant = [picture.path for picture in pictures if picture.concepts & sound.concepts]
+        path = str(media / sound.path)
+        both = str(sk.text(sound.text) + sk.audio(path))
+        lines += [
+            {"id": sound.path, "modality": "audio", "path": path, "relevant": relevant},
+            {"id": f"{sound.path} (words)", "text": sound.text, "relevant": relevant},
+            {"id": f"{sound.path} (words and sound)", "query": both, "relevant": relevant},
+        ]
+    return lines
+
+
+def evaluate_emergent(encoder: Encoder, manifest: Path) -> list[dict[str, Any]]:
+    def load(path: Path, modality: Modality) -> list[Sample]:
+        return list(open_media(path).samples)
+
+    pairs = evaluate_entries(read_manifest(manifest), encoder, load).pairs
+    names = ("hit_rate@1", "hit_rate@10", "divided_recall@10", "ndcg@10", "median_rank", "mrr", "map")
+    print(f"\n{'by searchkit eval':24} {'queries x targets':>17}  " + "  ".join(f"{n:>17}" for n in names))
+    rows = [pair.to_dict() for pair in pairs if pair.target is Modality.IMAGE]
+    for row in rows:
+        size = f"{row['queries']} x {row['targets']}"
+        print(f"{row['from']} -> {row['to']}".ljust(24) + f" {size:>17}  ", end="")
+        print("  ".join(f"{row[name]:17.3f}" for name in names))
+    return rows
+
+
 def print_table(rows: Sequence[Row]) -> None:
     titles = ("task", "queries x targets", "metric", "value", "95 % interval", "random")
     print("{:42} {:>17}  {:7} {:>6}  {:>15}  {:>6}".format(*titles))
@@ -178,6 +218,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--unpack", type=Path, default=SHARED / "unpack_media.py", help="what fetches packages"
     )
+    parser.add_argument("--manifest", type=Path, help="keep the emergent set as a manifest of searchkit eval")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser.parse_args()
 
@@ -190,13 +231,18 @@ def main() -> None:
         media = args.media or Path(scratch)
         fetch_media(assets, media, args.unpack)
         rows = evaluate(encoder, assets, media)
-    print_table(rows)
+        print_table(rows)
+        manifest = args.manifest or Path(scratch) / "emergent.jsonl"
+        lines = emergent_lines(assets, media.absolute())
+        manifest.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        emergent = evaluate_emergent(encoder, manifest) if lines else []
     if args.json:
         report: dict[str, Any] = {
             "model": args.model,
             "space": encoder.space.fingerprint,
             "set": args.eval.name,
             "rows": [asdict(row) for row in rows],
+            "emergent": emergent,
         }
         args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
