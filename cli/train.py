@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from searchkit.cli import train_finetune, train_pretrain
+from searchkit.cli import train_curves, train_finetune, train_pretrain
 
 __all__ = ["app"]
 
@@ -19,4 +19,5 @@ def _train() -> None:
 
 
 app.command("pretrain")(train_pretrain.pretrain)
+app.command("curves")(train_curves.curves)
 app.command("finetune")(train_finetune.finetune)

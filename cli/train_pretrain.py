@@ -46,7 +46,7 @@ def pretrain(
     threads: Annotated[int | None, typer.Option("--threads", min=1)] = None,
     seed: Annotated[int | None, typer.Option("--seed")] = None,
     settings: Annotated[
-        Path | None, typer.Option("--settings", help="JSON with any setting; docs/pretraining.md lists them.")
+        Path | None, typer.Option("--settings", help="JSON with any of the settings that a run writes down.")
     ] = None,
 ) -> None:
     """Pretrain ONE-PEACE: text with images, then text with sounds. A stopped run goes on, to the bit.
@@ -77,4 +77,6 @@ def pretrain(
             shown = "  ".join(f"{name} {value:.3f}" for name, value in row.items() if "loss" in name)
             note(f"step {step} of {steps}  {shown}")
 
-    line(str(training.pretrain(run, sources, chosen, start=start, progress=report)))
+    folder = training.pretrain(run, sources, chosen, start=start, progress=report)
+    if training.leads():
+        line(str(folder))

@@ -183,3 +183,15 @@ def test_the_published_shape_is_the_published_one() -> None:
     model = build_model(ModelConfig.from_config(whole), device="meta")
     assert sum(parameter.numel() for parameter in model.parameters()) == 3_884_740_545
     assert np.isfinite(model.config.encoder.drop_path_rate)
+
+
+def test_curves_of_runs_are_drawn(tmp_path: Path, image_run: Path, audio_run: Path) -> None:
+    from PIL import Image
+
+    from searchkit.training.pretrain.curves import draw_curves
+
+    with Image.open(draw_curves([image_run, audio_run], tmp_path / "curves.png", over="pairs")) as picture:
+        assert min(picture.size) > 400
+        assert len(picture.convert("RGB").getcolors(100_000) or []) > 50
+    with pytest.raises(UsageError, match=r"log\.csv"):
+        draw_curves([tmp_path], tmp_path / "none.png")

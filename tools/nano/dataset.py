@@ -123,42 +123,34 @@ def flac(sound: Sound) -> bytes:
     return buffer.getvalue()
 
 
-def write_test(
-    folder: Path,
-    name: str,
-    pictures: Sequence[Picture] = (),
-    sounds: Sequence[Sound] = (),
-    *,
-    texts: bool = True,
-) -> None:
-    """A test set as `searchkit eval` reads it: media files, and one text for each concept.
+def write_test(folder: Path, name: str, pictures: Sequence[Picture], sounds: Sequence[Sound]) -> None:
+    """A test set in the shape that benchmarks/quality.py reads, with its media beside it.
 
-    With pictures and sounds but no texts, what is relevant to a sound are the pictures of the same thing.
+    Pictures and sounds are `emergent` where the thing they show has both.
     """
-    media = folder / name
-    media.mkdir(parents=True, exist_ok=True)
+    (folder / name).mkdir(parents=True, exist_ok=True)
     lines: list[dict[str, object]] = []
-    by_concept: dict[str, list[str]] = defaultdict(list)
     for number, picture in enumerate(pictures):
-        path = media / f"{number:05d}.png"
-        path.write_bytes(picture.png)
-        concept = picture.concept if texts else heard_and_seen(picture.concept)
-        by_concept[concept].append(path.stem)
-        lines.append({"id": path.stem, "modality": "image", "path": f"{name}/{path.name}"})
+        path = f"{name}/{number:05d}.png"
+        (folder / path).write_bytes(picture.png)
+        lines.append({"modality": "image", "path": path, "text": plain(picture.concept)})
     for number, sound in enumerate(sounds):
-        path = media / f"s{number:05d}.flac"
-        path.write_bytes(flac(sound))
-        concept = sound.name if texts else heard_and_seen(sound.name)
-        line: dict[str, object] = {"id": path.stem, "modality": "audio", "path": f"{name}/{path.name}"}
-        line["relevant"] = [f"text {concept}"] if texts else by_concept[concept]
-        lines.append(line)
-        if texts:
-            by_concept.setdefault(concept, [])
-    if texts:
-        for concept, relevant in by_concept.items():
-            words: dict[str, object] = {"id": f"text {concept}", "text": concept}
-            lines.append({**words, "relevant": relevant} if relevant else words)
-    (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        path = f"{name}/{number:05d}.flac"
+        (folder / path).write_bytes(flac(sound))
+        lines.append({"modality": "audio", "path": path, "text": plain(sound.name)})
+    write_lines(folder / f"{name}.jsonl", lines)
+
+
+def write_lines(path: Path, lines: Sequence[dict[str, object]]) -> None:
+    """Add to each line the thing that it shows, and whether that has pictures and sounds."""
+    things = [heard_and_seen(str(line["text"])) for line in lines]
+    kinds: dict[str, set[object]] = defaultdict(set)
+    for thing, line in zip(things, lines, strict=True):
+        kinds[thing].add(line["modality"])
+    with path.open("w", encoding="utf-8") as file:
+        for thing, line in zip(things, lines, strict=True):
+            both = bool(thing) and len(kinds[thing]) == 2
+            file.write(json.dumps({**line, "concepts": [thing] if thing else [], "emergent": both}) + "\n")
 
 
 def plain(caption: str) -> str:
@@ -166,24 +158,21 @@ def plain(caption: str) -> str:
     return re.sub(r"\s+", " ", caption.lower()).strip()
 
 
+def _said(captions: Sequence[str]) -> list[str]:
+    """What is said of a picture in training: its name, alone or with one keyword."""
+    name, *keywords = map(plain, captions)
+    return [name, *(f"{name}, {keyword}" for keyword in keywords if keyword != name)]
+
+
 def build(folder: Path, pictures: Sequence[Picture], sounds: Sequence[Sound]) -> dict[str, int]:
     """Write everything, and count it."""
     folder.mkdir(parents=True, exist_ok=True)
     train_p, unseen_p, kept_p, copies = split_pictures(pictures)
     train_s, unseen_s, kept_s = split_sounds(sounds)
-    write_shards(folder, "image-train", [("png", p.png, [*map(plain, p.captions)]) for p in train_p])
+    write_shards(folder, "image-train", [("png", p.png, _said(p.captions)) for p in train_p])
     write_shards(folder, "audio-train", [("flac", flac(s), [*map(plain, s.captions)]) for s in train_s])
-    write_test(folder, "picture-concepts", unseen_p)
-    write_test(folder, "picture-styles", kept_p)
-    write_test(folder, "sound-concepts", sounds=unseen_s)
-    write_test(folder, "sound-takes", sounds=kept_s)
-    for name, seen, heard in (
-        ("heard-seen-known", kept_p, kept_s),
-        ("heard-seen-unknown", unseen_p, unseen_s),
-    ):
-        looks = [p for p in seen if heard_and_seen(p.concept)]
-        things = {heard_and_seen(p.concept) for p in looks}
-        write_test(folder, name, looks, [s for s in heard if heard_and_seen(s.name) in things], texts=False)
+    write_test(folder / "test", "unknown", unseen_p, unseen_s)
+    write_test(folder / "test", "known", kept_p, kept_s)
     counts = {
         "image pairs": len(train_p),
         "audio pairs": len(train_s),

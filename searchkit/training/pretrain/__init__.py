@@ -1,6 +1,6 @@
 """Pretraining of ONE-PEACE: text with pictures, then text with sounds."""
 
-from searchkit.training.pretrain.loop import pretrain
+from searchkit.training.pretrain.loop import leads, pretrain
 from searchkit.training.pretrain.settings import PRESETS, PretrainSettings, read_settings
 
-__all__ = ["PRESETS", "PretrainSettings", "pretrain", "read_settings"]
+__all__ = ["PRESETS", "PretrainSettings", "leads", "pretrain", "read_settings"]

@@ -36,7 +36,7 @@ from searchkit.training.pretrain.settings import PretrainSettings, pretrain_sect
 from searchkit.training.pretrain.start import fill_from, read_start
 from searchkit.training.pretrain.stream import PairStream
 
-__all__ = ["Objective", "Pretraining", "pretrain"]
+__all__ = ["Objective", "Pretraining", "leads", "pretrain"]
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 
@@ -106,10 +106,13 @@ class Pretraining:
         return {name: value.to(self.device) for name, value in inputs.items()}
 
     def _row(self, rate: float, norm: Tensor, result: PretrainLoss) -> dict[str, float]:
-        names = ["loss", *result.parts, *result.correct]
-        values = [result.total, *result.parts.values(), *(value.float() for value in result.correct.values())]
+        names = ["skipped", "loss", *result.parts, *result.correct]
+        # Every rank counts all entries that were no pair, and its own share of what does not decode.
+        skipped = torch.tensor(len(self.stream.skipped) - self.stream.entries_skipped, device=self.device)
+        values = [skipped, result.total, *result.parts.values(), *result.correct.values()]
         means = total(torch.stack([value.detach().float() for value in values])) / world_size()
         row = dict(zip(names, means.tolist(), strict=True))
+        row["skipped"] = row["skipped"] * world_size() + self.stream.entries_skipped
         rows = self.settings.batch_size / world_size()
         for name in result.correct:
             row[name.replace("_ncorrect", "_accuracy")] = row.pop(name) / rows
@@ -139,6 +142,11 @@ class Pretraining:
             self.average.load(state["average"])
 
 
+def leads() -> bool:
+    """Whether this process is the first of those that torchrun started; it alone writes and reports."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def pretrain(
     run: Path,
     sources: Sequence[Path],
@@ -156,7 +164,8 @@ def pretrain(
         sources: manifests, shards, or folders of them.
         settings: what to do.
         start: a run or a converted model to take weights from; the audio stage needs one.
-        progress: called after every step with its number, their count, and what the log shows of it.
+        progress: called on the first process after every step, with its number, their count, and what the log
+            shows of it.
 
     Returns:
         The model's folder, which `--model one-peace --model-dir` takes.
@@ -282,12 +291,12 @@ def _loop(training: Pretraining, folder: RunFolder | None, progress: Progress) -
     while training.step < settings.steps:
         row = training.train_step()
         last = training.step == settings.steps
-        progress(training.step, settings.steps, row)
+        if folder is not None:
+            progress(training.step, settings.steps, row)
         if log is not None and (last or training.step % settings.log_every == 0):
             seconds = before_s + time.monotonic() - began
             pairs = training.step * settings.batch_size
-            skipped = len(training.stream.skipped)
-            log.add({"step": training.step, "seconds": seconds, "pairs": pairs, "skipped": skipped, **row})
+            log.add({"step": training.step, "seconds": seconds, "pairs": pairs, **row})
         if last or training.step % settings.save_every == 0:
             state = training.state()
             if folder is not None and log is not None:

@@ -18,8 +18,6 @@ from searchkit.training.pretrain.samples import Sample, SampleReader
 
 __all__ = ["PairStream", "Position", "StreamBatch"]
 
-_NAMED = 100
-
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -70,6 +68,7 @@ class PairStream:
         self.batch_size = batch_size
         self.seed, self.rank, self.ranks = seed, rank, ranks
         self.position = position
+        self.entries_skipped = len(pairs.skipped)
         self.skipped: dict[str, str] = dict(pairs.skipped)
         self._ahead = position
         self._pool = ThreadPoolExecutor(workers) if workers else None
@@ -97,8 +96,7 @@ class PairStream:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        named = dict(list(self.skipped.items())[:_NAMED])
-        return {"epoch": self.position.epoch, "taken": self.position.taken, "skipped": named}
+        return {"epoch": self.position.epoch, "taken": self.position.taken, "skipped": dict(self.skipped)}
 
     @staticmethod
     def position_of(state: Mapping[str, Any]) -> Position:
