@@ -21,7 +21,9 @@ class StridedConvolution(nn.Conv1d):
     overlapping views.
     """
 
-    packed: PackedLinear | None = None
+    def __init__(self, channels_in: int, channels: int, kernel: int, stride: int, *, bias: bool) -> None:
+        super().__init__(channels_in, channels, kernel, stride, bias=bias)
+        self.packed: PackedLinear | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (T, C_in) to (T_out, C_out)."""

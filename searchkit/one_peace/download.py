@@ -138,7 +138,7 @@ def _fetch_rest(url: str, part: Path, progress: Progress | None) -> None:
         if not resumed:
             write_text(facts_path, json.dumps({"tag": tag, "total": total}))
         with part.open("ab" if resumed else "wb") as file:
-            while block := response.read(_BLOCK_BYTES):
+            while block := response.read1(_BLOCK_BYTES):
                 file.write(block)
                 done += len(block)
                 if progress is not None:

@@ -31,6 +31,7 @@ _DTYPES = {
     "fp16": torch.float16,
     "half": torch.float16,
 }
+_ORIGINALS_PLACE = Path("~/.cache/one-peace")
 _DEFAULT_SPEC = "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2"
 
 
@@ -51,7 +52,9 @@ def resolve_dtype(dtype: str | torch.dtype) -> torch.dtype:
 def open_source(
     name_or_path: str | Path, *, kind: str | None = None, root: Path | None = None
 ) -> WeightSource:
-    """Find a model: a converted folder, a checkpoint file, or a published name that was pulled.
+    """Find a model: a converted folder, a checkpoint file, or a published name.
+
+    A name means what `searchkit models pull` made, or else the file that the original itself downloaded.
 
     Args:
         name_or_path: a folder, a file, or a name such as "ONE-PEACE" or "one-peace-grounding".
@@ -61,13 +64,25 @@ def open_source(
     Raises:
         ModelNotFound: there is no such model, or it was not pulled.
         CheckpointError: the checkpoint cannot be read.
+        EncoderError: it is no classification model, and one is wanted.
     """
     path = Path(name_or_path)
-    if path.is_file():
-        return CheckpointWeights(path, kind=kind)
-    if not path.is_dir():
-        path = (root or models_folder()) / published(str(name_or_path)).name
-    return FolderWeights(open_model_folder(path, kind=kind))
+    if not path.exists():
+        known = published(str(name_or_path))
+        path = (root or models_folder()) / known.name
+        left = (root or _ORIGINALS_PLACE).expanduser() / known.file_name
+        if left.is_file() and not path.is_dir():
+            path = left
+    is_file = path.is_file()
+    source = (
+        CheckpointWeights(path, kind=kind) if is_file else FolderWeights(open_model_folder(path, kind=kind))
+    )
+    if kind == "one_peace_classify" and not source.config.task.num_classes:
+        raise EncoderError(
+            f"{source.name} is no classification model: its settings have no num_classes",
+            hint="searchkit models pull one-peace-grounding (or one-peace-vggsound)",
+        )
+    return source
 
 
 def from_pretrained(
@@ -80,12 +95,12 @@ def from_pretrained(
     """Open a model as the original's function of this name does.
 
     Args:
-        model_name_or_path: "ONE-PEACE", "ONE-PEACE_Grounding" or "ONE-PEACE_VGGSound" once pulled; a .pt
-            file; or a converted folder.
+        model_name_or_path: "ONE-PEACE", "ONE-PEACE_Grounding" or "ONE-PEACE_VGGSound" once pulled, or
+            downloaded by the original; a .pt file; or a converted folder.
         model_type: "one_peace_retrieval" or "one_peace_classify".
         device: a torch device; None takes a GPU where there is one.
         dtype: "float32", "bfloat16"/"bf16" or "float16"/"fp16".
-        download_root: where pulled models lie, in place of searchkit's own place.
+        download_root: where pulled models or downloaded files lie, in place of the usual places.
 
     Raises:
         ModelNotFound: no such model; `searchkit models pull NAME` downloads the published ones.

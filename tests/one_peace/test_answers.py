@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from searchkit.cli.main import run
 from searchkit.errors import EncoderError, ModelCorrupt, UsageError
@@ -150,3 +151,68 @@ def test_indexing_and_searching_with_a_converted_model(
     assert {"bark.wav", "street.png"} <= {Path(result["path"]).name for result in results}
     sounds = [result for result in results if result["modality"] == "audio"]
     assert Path(sounds[0]["path"]).name == "bark.wav"
+
+
+def test_indexing_with_merged_tokens_is_another_space(
+    folder: Path, tmp_path: Path, picture: Path, sound: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = ["--library", str(tmp_path / "library")]
+    place = ["--model-dir", str(folder)]
+    assert run(["index", str(tmp_path), *library, "--fast", *place]) == 0
+    capsys.readouterr()
+    assert run(["query", "--audio", str(sound), *library, "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert Path(results[0]["path"]).name == "bark.wav"
+    assert run(["index", str(tmp_path), *library, "--model", "mini", "--fast"]) == 5
+    assert "no option 'fast'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fixture", ["4a_grounding_vl", "4b_audio_classify"])
+def test_recorded_heads_answer_through_the_hub(shared: Path, tmp_path: Path, fixture: str) -> None:
+    """The fixture's weights, written as a checkpoint, converted and opened as a user would."""
+    recorded = shared / "golden" / fixture
+    config = json.loads((recorded / "config.json").read_text())
+    config["model"]["use_image_features"] = False
+    state = {
+        "cfg": {k: config[k] for k in ("task", "model")},
+        "model": load_file(recorded / "weights.safetensors"),
+    }
+    torch.save(state, tmp_path / "m.pt")
+    folder = convert_checkpoint(tmp_path / "m.pt", tmp_path / "m")
+    hub = from_pretrained(folder, model_type="one_peace_classify", device="cpu")
+    with np.load(recorded / "inputs.npz") as archive:
+        given = {key: torch.from_numpy(archive[key]) for key in archive.files}
+    with np.load(recorded / "expected.npz") as archive, torch.no_grad():
+        if "src_tokens" not in given:
+            found = hub.extract_audio_features(given["src_audios"], given["audio_padding_masks"])
+            expected = archive["logits"]
+        else:
+            found = hub.extract_vl_features(given["src_images"], given["src_tokens"]).sigmoid()
+            found[:, ::2] *= given["image_widths"].unsqueeze(1)
+            found[:, 1::2] *= given["image_heights"].unsqueeze(1)
+            expected = archive["use_image_features_false.coords"]
+    np.testing.assert_allclose(found.numpy(), expected, atol=5e-4 if "vl" in fixture else 1e-5)
+
+
+def test_ground_draws_the_box_that_a_recorded_head_gives(shared: Path, tmp_path: Path) -> None:
+    """The recorded head's weights on a real picture: the drawn frame lies where the printed corners are."""
+    recorded = shared / "golden" / "4a_grounding_vl"
+    config = json.loads((recorded / "config.json").read_text())
+    weights = load_file(recorded / "weights.safetensors")
+    state = {"cfg": {k: config[k] for k in ("task", "model")}, "model": weights}
+    photo = shared / "golden" / "3_preprocessing" / "images" / "photo.jpg"
+    texts = ("a dog", "the red car", "a man in a hat", "snow", "two birds on a wire", "the left one")
+    torch.save(state, tmp_path / "m.pt")
+    hub = from_pretrained(tmp_path / "m.pt", model_type="one_peace_classify", device="cpu")
+    boxes = [ground(photo, text, model=hub) for text in texts]
+    with Image.open(photo) as opened:
+        size = opened.size
+    assert len(set(boxes)) == len(texts)
+    for box in boxes:
+        assert 0 <= min(box.x0_px, box.x1_px) <= max(box.x0_px, box.x1_px) <= size[0]
+        assert 0 <= min(box.y0_px, box.y1_px) <= max(box.y0_px, box.y1_px) <= size[1]
+        if box.is_well_formed:
+            draw_box(photo, box, tmp_path / "out.png")
+            with Image.open(tmp_path / "out.png") as drawn:
+                assert drawn.size == size
+                assert drawn.getpixel((int(box.x0_px) + 1, int(box.y0_px) + 1)) == (255, 32, 32)

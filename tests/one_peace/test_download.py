@@ -8,11 +8,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from searchkit.cli.main import run
 from searchkit.errors import DiskFull, DownloadError, ModelNotFound
 from searchkit.one_peace.branches import open_model_folder
 from searchkit.one_peace.download import download
@@ -32,6 +34,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.break_after = 300_000
         self.ranges = True
         self.asked: list[str | None] = []
+        self.stall_after = 0
+        self.released = threading.Event()
 
     @property
     def url(self) -> str:
@@ -64,6 +68,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", server.tag)
         self.end_headers()
         body = server.content[start:]
+        if server.stall_after:
+            self.wfile.write(body[: server.stall_after])
+            self.wfile.flush()
+            server.released.wait(120)
+            return
         if server.breaks > 0:
             server.breaks -= 1
             body = body[: server.break_after]
@@ -206,3 +215,40 @@ def test_pulling_downloads_and_converts_once(server: Server, tmp_path: Path, che
     assert server.asked == []
     with pytest.raises(ModelNotFound, match="two-war"):
         pull_model("two-war", root=tmp_path)
+
+
+def test_pulling_on_the_command_line_goes_on_after_a_kill(
+    server: Server, tmp_path: Path, checkpoint: Path
+) -> None:
+    """Killed while bytes arrive, the command leaves no model; run again, it asks for the rest only."""
+    server.content = checkpoint.read_bytes()
+    server.stall_after = 100_000
+    command = [sys.executable, "-m", "searchkit", "models", "pull", "one-peace"]
+    command += ["--to", str(tmp_path), "--url", server.url]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    part = tmp_path / "downloads" / ".one-peace.pt.part"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (part.is_file() and part.stat().st_size >= 100_000):
+        time.sleep(0.02)
+    killed.kill()
+    killed.wait()
+    server.released.set()
+    arrived = part.stat().st_size
+    assert arrived >= 100_000
+    assert not (tmp_path / "one-peace").exists()
+    server.stall_after = 0
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(tmp_path / "one-peace")
+    assert server.asked[-1] == f"bytes={arrived}-"
+    assert open_model_folder(tmp_path / "one-peace").config.encoder.embed_dim == 32
+    record = (tmp_path / "downloads" / "one-peace.pt.sha256").read_text()
+    assert record.split()[0] == hashlib.sha256(server.content).hexdigest()
+
+
+def test_a_pulled_file_that_is_no_checkpoint_leaves_no_model(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["models", "pull", "one-peace", "--to", str(tmp_path), "--url", server.url]
+    assert run(arguments) == 5
+    assert "not a checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "one-peace").exists()

@@ -154,3 +154,33 @@ def test_without_torch_the_message_names_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "pip install 'searchkit[one-peace]'"
+
+
+def test_a_file_that_the_original_downloaded_is_found_by_its_name(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / ".cache" / "one-peace"
+    left.mkdir(parents=True)
+    (left / "one-peace.pt").write_bytes(checkpoint.read_bytes())
+    monkeypatch.setenv("SEARCHKIT_MODELS", str(tmp_path / "models"))
+    with pytest.raises(ModelNotFound):
+        from_pretrained("ONE-PEACE_Grounding")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for hub in (from_pretrained("ONE-PEACE"), from_pretrained("ONE-PEACE", download_root=left)):
+        assert hub.model.source.name == str(left / "one-peace.pt")
+
+
+def test_the_grounding_recipe_of_the_original_runs(media: Path, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "g.pt", tiny_config("one_peace_classify", "vl", task={"num_classes": 4}))
+    model = from_pretrained(tmp_path / "g.pt", model_type="one_peace_classify", device="cpu", dtype="float32")
+    pairs = [(str(media / "a.png"), "a blue turtle"), (str(media / "b.png"), "a mouse")]
+    (src_images, image_widths, image_heights), src_tokens = model.process_image_text_pairs(
+        pairs, return_image_sizes=True
+    )
+    with torch.no_grad():
+        vl_features = model.extract_vl_features(src_images, src_tokens).sigmoid()
+        vl_features[:, ::2] *= image_widths.unsqueeze(1)
+        vl_features[:, 1::2] *= image_heights.unsqueeze(1)
+        coords = vl_features.cpu().tolist()
+    assert all(0 <= x <= 60 for row in coords for x in row[::2])
+    assert all(0 <= y <= 90 for row in coords for y in row[1::2])

@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from searchkit.encoders import open_encoder
 from searchkit.encoders.one_peace import load
 from searchkit.errors import ModelNotFound, UsageError
+from searchkit.one_peace.audio_convolutions import StridedConvolution
 from searchkit.one_peace.branches import open_model_folder
 from searchkit.one_peace.lazy_model import LazyModel
 from searchkit.one_peace.merging import Tokens, merge_counts
 from searchkit.one_peace.packed import PackedLinear, can_pack
+from searchkit.one_peace.precision import faster, unpack_convolution
 from searchkit.one_peace.weights import FolderWeights
 from searchkit.types import AudioSample, ImageSample, Sample, TextSample
 
@@ -65,6 +67,21 @@ def test_a_packed_layer_is_the_layer(dtype: torch.dtype) -> None:
     torch.testing.assert_close(
         PackedLinear(layer.weight, layer.bias, dtype)(x), layer(x), rtol=0, atol=tolerance
     )
+
+
+def test_a_packed_convolution_is_used_in_the_place_of_its_weights() -> None:
+    convolution = StridedConvolution(16, 32, 3, 2, bias=False)
+    x = torch.randn(41, 16)
+    with torch.inference_mode():
+        plain = convolution(x)
+        torch.testing.assert_close(plain, F.conv1d(x.t()[None], convolution.weight, stride=2)[0].t())
+        faster("conv_layers.0.0", convolution, int8=False)
+        if not can_pack(torch.float32):
+            pytest.skip("this build of torch does not pack")
+        convolution.weight.zero_()
+        torch.testing.assert_close(convolution(x), plain)
+        unpack_convolution(convolution)
+        assert not convolution(x).any()
 
 
 def test_many_samples_at_once_get_what_each_gets_alone(folder: Path) -> None:
