@@ -43,6 +43,7 @@ class FileWork:
         decoded: all its pieces have come.
         failure: why it failed, None while it did not.
         vectors: (collection, segment) of what was written for it.
+        described: its asset's row was made with what is known of it.
     """
 
     job: Job
@@ -52,6 +53,7 @@ class FileWork:
     decoded: bool = False
     failure: str | None = None
     vectors: list[tuple[int, int]] = field(default_factory=list)
+    described: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,8 @@ class Recorder:
         rows = [{"path": work.job.found.path, **_columns(work.job, work.opened)} for work in fresh]
         keys |= {id(w): known[w.job.found.path] for w in unknown if w.job.found.path in known}
         keys |= zip(map(id, fresh), self._insert(connection, rows), strict=True)
+        for work in unknown:
+            work.described = work.job.found.path not in known
         return keys
 
     def _settle(self, finished: Sequence[FileWork], outcomes: Sequence[Outcome]) -> set[int]:
@@ -204,8 +208,9 @@ class Recorder:
             done = [work for work in done if work.asset_id in there]
             same = [job for job in same if job.asset_id in there]
         ready = [work.asset_id for work in done if work.asset_id is not None]
+        again = [work for work in done if not work.described]
         assets.update_assets(
-            connection, [{"id": work.asset_id, **_columns(work.job, work.opened)} for work in done]
+            connection, [{"id": work.asset_id, **_columns(work.job, work.opened)} for work in again]
         )
         segments.mark_assets_ready(connection, ready, self.space_id)
         words.index_assets(connection, ready)
