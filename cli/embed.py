@@ -14,7 +14,7 @@ from searchkit.cli.output import line, print_json
 
 __all__ = ["embed"]
 
-_KINDS = ("text", "audio", "image")
+_KINDS = ("text", "audio", "image", "expr")
 
 
 def embed(
@@ -24,6 +24,10 @@ def embed(
     ] = None,
     image: Annotated[
         list[str] | None, typer.Option("--image", help="A picture file.", show_default=False)
+    ] = None,
+    expr: Annotated[
+        list[str] | None,
+        typer.Option("--expr", help="A query: 'depth:hall.png', or a sum of terms.", show_default=False),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Where to write the (N, dim) float32 array.")] = Path(
         "embeddings.npy"
@@ -39,7 +43,7 @@ def embed(
     """
     from searchkit.embedding import embed_files, save_rows
 
-    given = {"text": text or [], "audio": audio or [], "image": image or []}
+    given = {"text": text or [], "audio": audio or [], "image": image or [], "expr": expr or []}
     terms = _in_order(given, sys.argv)
     rows, space = embed_files(terms, library=library, model=model, model_dir=model_dir)
     save_rows(out, rows)

@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from searchkit.cli import quantize
 from searchkit.cli.bytes_progress import open_bytes_progress
 from searchkit.cli.options import JsonFlag
 from searchkit.cli.output import line, print_json, table
@@ -30,13 +31,18 @@ def _models() -> None:
     """List models, and fetch those that do not ship with searchkit."""
 
 
+app.command("quantize")(quantize.quantize)
+
+
 @app.command("list")
 def list_models(json: JsonFlag = False) -> None:
     """List the models that `--model` takes.
 
     Example: searchkit models list
     """
-    from searchkit.encoders import ENCODERS
+    from searchkit.encoders import ENCODERS, model_folders
+
+    known = [*ENCODERS.values(), *model_folders()]
 
     if json:
         print_json(
@@ -50,15 +56,12 @@ def list_models(json: JsonFlag = False) -> None:
                         "extra": info.extra,
                         "summary": info.summary,
                     }
-                    for info in ENCODERS.values()
+                    for info in known
                 ]
             }
         )
         return
-    rows = [
-        (info.name, ", ".join(sorted(info.modalities)), info.licence, info.summary)
-        for info in ENCODERS.values()
-    ]
+    rows = [(info.name, ", ".join(sorted(info.modalities)), info.licence, info.summary) for info in known]
     table(("name", "embeds", "licence", ""), rows)
 
 

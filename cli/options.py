@@ -69,7 +69,7 @@ ToOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--to",
-        help="What to find: image, audio, video, text, or several with commas.",
+        help="What to find: image, audio, video, text, depth ..., or several with commas.",
         show_default=False,
     ),
 ]

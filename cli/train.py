@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from searchkit.cli import train_curves, train_finetune, train_pretrain
+from searchkit.cli import train_align, train_curves, train_distill, train_finetune, train_pretrain
 
 __all__ = ["app"]
 
@@ -21,3 +21,5 @@ def _train() -> None:
 app.command("pretrain")(train_pretrain.pretrain)
 app.command("curves")(train_curves.curves)
 app.command("finetune")(train_finetune.finetune)
+app.command("align")(train_align.align)
+app.command("distill")(train_distill.distill)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["THRESHOLDS", "DuplicateFile", "DuplicateGroup", "find_duplicates"]
 
+_OTHER_THRESHOLD = 0.97
 THRESHOLDS: Mapping[Modality, float] = {
     Modality.IMAGE: 0.97,
     Modality.AUDIO: 0.97,
@@ -106,7 +107,8 @@ def find_duplicates(
     if near:
         links: dict[tuple[int, int], float] = {}
         for searchable in searched:
-            lowest = THRESHOLDS[searchable.collection.modality] if threshold is None else threshold
+            usual = THRESHOLDS.get(searchable.collection.modality, _OTHER_THRESHOLD)
+            lowest = usual if threshold is None else threshold
             for pair, cosine in _near(library, searchable, assets, lowest, progress).items():
                 links[pair] = max(links.get(pair, -1.0), cosine)
         groups += _grouped(assets, links)

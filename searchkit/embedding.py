@@ -12,12 +12,12 @@ from searchkit.durable import replace_file
 from searchkit.encoders import open_encoder
 from searchkit.errors import QueryError, UsageError
 from searchkit.loading import decode_settings_for, load_samples
-from searchkit.query import Query, audio, embed_query, image, text
+from searchkit.query import Query, audio, embed_query, image, parse, text
 from searchkit.types import FloatArray, Space
 
 __all__ = ["embed_files", "save_rows"]
 
-_MAKERS: dict[str, Callable[[str], Query]] = {"text": text, "audio": audio, "image": image}
+_MAKERS: dict[str, Callable[[str], Query]] = {"text": text, "audio": audio, "image": image, "expr": parse}
 
 
 def embed_files(
@@ -30,7 +30,7 @@ def embed_files(
     """Embed words and files.
 
     Args:
-        terms: pairs of a kind ("text", "audio", "image") and words or a path.
+        terms: pairs of a kind ("text", "audio", "image", "expr") and words, a path, or a query.
         library: whose settings to use; it need not exist.
         model: encoder, when not the settings'.
         model_dir: where its files lie.

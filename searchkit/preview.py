@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from searchkit.errors import SearchkitError
 from searchkit.media import DecodeSettings, open_media
-from searchkit.types import AudioSample, FloatArray, ImageSample, Modality, Sample, Span
+from searchkit.modality import plug_of
+from searchkit.types import ArraySample, AudioSample, FloatArray, ImageSample, Modality, Sample, Span
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["in_sequence", "loudness", "peaks_of", "picture_of"]
+__all__ = ["in_sequence", "loudness", "peaks_of", "picture_of", "plugged_picture"]
 
 _SOUND = DecodeSettings(audio_rate_hz=8000, audio_window_s=30.0, audio_overlap_s=0.0)
 _FARTHEST_S = 600.0
@@ -92,11 +93,20 @@ def _pixels(path: Path, modality: Modality, span: Span | None, side_px: int) -> 
         from searchkit.media.video import frame_at
 
         return frame_at(path, span.start_s if span else 0.0, side_px)
+    if modality.is_plugged:
+        return plugged_picture(modality, open_media(path, DecodeSettings().only(modality)).samples)
     if modality is not Modality.IMAGE:
         return None
     settings = replace(DecodeSettings(), image_max_side_px=side_px, image_max_frames=1)
     samples = open_media(path, settings).samples
     return next((sample.pixels for sample in samples if isinstance(sample, ImageSample)), None)
+
+
+def plugged_picture(modality: Modality, samples: Iterable[Sample]) -> npt.NDArray[np.uint8] | None:
+    """(H, W, 3) of the first sample of a plugged-in modality, None when its plug shows nothing."""
+    preview = plug_of(modality).preview
+    first = next((sample for sample in samples if isinstance(sample, ArraySample)), None)
+    return preview(first.values) if preview is not None and first is not None else None
 
 
 def _within(path: Path, start_s: float, end_s: float) -> Iterator[FloatArray]:

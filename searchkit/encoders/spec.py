@@ -159,6 +159,7 @@ def _folder_info(name: str, folder: Path) -> EncoderInfo:
                 licence="",
                 summary=f"in {folder}",
                 extra=extra,
+                uses_gpu=extra == "one-peace",
                 folder=folder,
                 options=_ONE_PEACE_OPTIONS if extra else (),
             )

@@ -14,10 +14,11 @@ from searchkit.errors import CheckpointError, ModalityUnsupported
 from searchkit.one_peace.adapter import Adapter
 from searchkit.one_peace.branches import HEADS, SHARED, branch_of
 from searchkit.one_peace.build import Model, build_model
+from searchkit.one_peace.few_bits import FewBitLinear
 from searchkit.one_peace.precision import faster, unpack_convolution
 from searchkit.one_peace.quantised import check_int8
 from searchkit.one_peace.upgrade import fit_weights
-from searchkit.one_peace.weights import WeightSource
+from searchkit.one_peace.weights import FolderWeights, WeightSource
 
 __all__ = ["LazyModel"]
 
@@ -30,6 +31,7 @@ class LazyModel:
         device: where to run.
         dtype: floating-point type of the weights; the stored type is memory-mapped, others are copies.
         int8: round most of the trunk's matrices to int8 as they are loaded; with float32 on a CPU only.
+        few_bits: keep the trunk's matrices in the few bits in which a quantized folder stores them.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class LazyModel:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         int8: bool = False,
+        few_bits: bool = True,
     ) -> None:
         self.source = source
+        self._few_bits = few_bits and not int8
         self.config = source.config
         self.device = torch.device(device)
         self.dtype = dtype
@@ -114,8 +118,14 @@ class LazyModel:
 
     def _load(self, branch: str) -> None:
         shapes = {key: tuple(parameter.shape) for key, parameter in self._parameters((branch,))}
-        fitted = fit_weights(self.source.branch(branch), shapes) if shapes else {}
+        kept = self._keep_few_bits(branch) if self._few_bits else frozenset[str]()
+        if kept and isinstance(self.source, FolderWeights):
+            fitted = fit_weights(self.source.branch(branch, but=kept), shapes)
+        else:
+            fitted = fit_weights(self.source.branch(branch), shapes) if shapes else {}
         for key, shape in shapes.items():
+            if key in kept:
+                continue
             value = fitted.get(key)
             if value is None:
                 value = self._default(key, shape)
@@ -129,6 +139,21 @@ class LazyModel:
             if isinstance(module, Adapter):
                 module.clear_cache()
         self._loaded.add(branch)
+
+    def _keep_few_bits(self, branch: str) -> frozenset[str]:
+        """Put layers of few bits in the place of the trunk's in a branch; the names of their weights."""
+        stored = self.source.few_bits(branch) if isinstance(self.source, FolderWeights) else {}
+        kept = set()
+        for key, weight in stored.items():
+            path = key.removesuffix(".weight")
+            if ".fusion_model." not in path or not path.startswith("encoder_wrapper"):
+                continue
+            module = self._model.get_submodule(path)
+            if isinstance(module, nn.Linear) and tuple(module.weight.shape) == weight.shape:
+                self._model.set_submodule(path, FewBitLinear(module, weight.to(self.device)))
+                self._replaced[path] = module
+                kept.add(key)
+        return frozenset(kept)
 
     def _replace(self, branch: str, *, int8: bool) -> None:
         """Put faster layers in the place of a branch's; what they were made from is freed."""

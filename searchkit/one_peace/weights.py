@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from searchkit.errors import CheckpointError, ModelCorrupt
 from searchkit.one_peace.branches import ModelFolder, branch_of, is_derived
 from searchkit.one_peace.checkpoint import Checkpoint, StoredTensor, read_checkpoint
 from searchkit.one_peace.config import ModelConfig
+from searchkit.one_peace.few_bits import FewBitWeight, restore_all, rounded_parts
 from searchkit.one_peace.tokenizer import TextTokenizer, tokenizer_json
 
 __all__ = ["CheckpointWeights", "FolderWeights", "WeightSource", "read_tensor"]
@@ -61,6 +62,8 @@ class FolderWeights:
         self.folder = folder
         self.config = folder.config
         self.name = str(folder.path)
+        quantised = folder.raw.get("quantised", {})
+        self._rounded_shapes = {key: tuple(shape) for key, shape in quantised.get("shapes", {}).items()}
 
     def tokenizer(self) -> TextTokenizer:
         """The folder's tokenizer.
@@ -74,12 +77,24 @@ class FolderWeights:
             max_tokens=self.config.task.max_src_length,
         )
 
-    def branch(self, name: str) -> dict[str, Tensor]:
-        """A branch's tensors, memory-mapped.
+    def branch(self, name: str, *, but: Collection[str] = ()) -> dict[str, Tensor]:
+        """A branch's tensors, memory-mapped; those in few bits as numbers, but for some.
 
         Raises:
             ModelCorrupt: the file is damaged.
         """
+        stored = self._stored(name)
+        return restore_all(stored, self._rounded_shapes, but) if self._rounded_shapes else stored
+
+    def few_bits(self, name: str) -> dict[str, FewBitWeight]:
+        """A branch's weights that are stored in few bits, by parameter name; {} in most models.
+
+        Raises:
+            ModelCorrupt: the file is damaged.
+        """
+        return rounded_parts(self._stored(name), self._rounded_shapes) if self._rounded_shapes else {}
+
+    def _stored(self, name: str) -> dict[str, Tensor]:
         if name not in self.folder.branches:
             return {}
         path = self.folder.weights_path(name)

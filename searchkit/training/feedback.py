@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from searchkit.catalog import segments
 from searchkit.errors import SearchkitError
 from searchkit.library import Library
@@ -60,6 +62,4 @@ def _anchor(term: Term) -> Side | None:
         return Side(Modality.TEXT, text=operand.text)
     if isinstance(operand, Segment):
         return None
-    from pathlib import Path
-
     return Side(Modality(operand.kind), path=Path(operand.path))

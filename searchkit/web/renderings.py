@@ -19,7 +19,7 @@ from searchkit.catalog.details import AssetDetails
 from searchkit.errors import DecodeError, Unavailable
 from searchkit.media import DecodeSettings, MediaType
 from searchkit.media.isolate import DecoderPool
-from searchkit.preview import in_sequence, loudness
+from searchkit.preview import in_sequence, loudness, plugged_picture
 from searchkit.types import FloatArray, ImageSample, Modality, Sample
 from searchkit.web.cache import FileCache, KeyedLocks
 from searchkit.web.files import readable_file
@@ -54,7 +54,8 @@ class Renderings:
         Raises:
             Unavailable: there is nothing to see, the file is gone, or it is no longer readable.
         """
-        if asset.modality not in (Modality.IMAGE, Modality.VIDEO):
+        is_plugged = asset.modality is not None and asset.modality.is_plugged
+        if asset.modality not in (Modality.IMAGE, Modality.VIDEO) and not is_plugged:
             raise Unavailable(f"{safe_text(asset.path)} has no picture", status=404)
         is_video = asset.modality is Modality.VIDEO
         start_ms = round((start_s or 0.0) * 1000) if is_video else 0
@@ -96,6 +97,11 @@ class Renderings:
 
     def _frames(self, asset: AssetDetails, start_ms: int, size_px: int, name: str) -> bytes:
         """One decoding of a video makes the thumbnails of all its frames."""
+        if asset.modality is not None and asset.modality.is_plugged:
+            pixels = plugged_picture(asset.modality, self._samples(asset, self._settings))
+            if pixels is None:
+                raise Unavailable(f"{safe_text(asset.path)} has no picture", status=404)
+            return thumbnail_webp(pixels, size_px)
         if asset.modality is Modality.IMAGE:
             settings = replace(self._settings, image_max_side_px=size_px, image_max_frames=1)
         else:

@@ -160,7 +160,7 @@ def _info(served: Served, found: AssetDetails) -> AssetInfo:
         asset_id=found.id,
         path=path,
         name=FilePath(path).name,
-        modality=None if found.modality is None else Modality(found.modality),
+        modality=None if found.modality is None else Modality.stored(found.modality),
         mime=found.mime,
         size_bytes=found.size_bytes,
         date=found.date,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, File, Path, UploadFile
 from starlette.responses import FileResponse, Response
 
 from searchkit.errors import Unavailable
+from searchkit.preview import plugged_picture
 from searchkit.types import ImageSample, Modality
 from searchkit.web.files import served_type
 from searchkit.web.models import UploadInfo
@@ -81,7 +82,10 @@ def _preview(served: Served, upload_id: str) -> Response:
     headers = {"cache-control": "private, max-age=86400"}
     if kept.modality is Modality.AUDIO:
         return Response(peaks_of(iter(samples)), media_type="application/json", headers=headers)
-    pixels = next((sample.pixels for sample in samples if isinstance(sample, ImageSample)), None)
+    if kept.modality.is_plugged:
+        pixels = plugged_picture(kept.modality, samples)
+    else:
+        pixels = next((sample.pixels for sample in samples if isinstance(sample, ImageSample)), None)
     if pixels is None:
         raise Unavailable(f"{kept.name} has no picture", status=404)
     return Response(thumbnail_webp(pixels, _PREVIEW_PX), media_type="image/webp", headers=headers)

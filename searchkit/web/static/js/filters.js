@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { clear, el, icon } from "./dom.js";
-import { MODALITIES, number } from "./format.js";
+import { modalitiesOf, number } from "./format.js";
 import { ask, state } from "./state.js";
 
 let fields = [];
@@ -50,7 +50,7 @@ function draw() {
       "div",
       { class: "segmented", role: "group", "aria-label": "What to find" },
       toggle("All", state.to.length === 0, () => (state.to = []), null),
-      MODALITIES.map(([modality, label]) => toggle(label, state.to.includes(modality), () => flip(modality), modality)),
+      modalitiesOf(Object.keys(counts)).map(([modality, label]) => toggle(label, state.to.includes(modality), () => flip(modality), modality)),
     ),
     el(
       "ul",
@@ -94,7 +94,7 @@ function toggle(label, pressed, change, modality) {
 
 function flip(modality) {
   state.to = state.to.includes(modality) ? state.to.filter((other) => other !== modality) : [...state.to, modality];
-  if (state.to.length === MODALITIES.length) state.to = [];
+  if (state.to.length === modalitiesOf(Object.keys(counts)).length) state.to = [];
 }
 
 function switchButton(label, title, pressed, change) {

@@ -41,3 +41,12 @@ export const MODALITIES = [
   ["video", "Videos"],
   ["text", "Texts"],
 ];
+
+const PLUGGED = { depth: "Depth maps", normal: "Normal maps", points: "Point clouds", imu: "Motion", fmri: "fMRI" };
+
+/** The usual modalities, and those among some names that a plug adds. */
+export function modalitiesOf(names) {
+  const usual = new Set(MODALITIES.map(([name]) => name));
+  const added = names.filter((name) => !usual.has(name));
+  return [...MODALITIES, ...added.map((name) => [name, PLUGGED[name] ?? name[0].toUpperCase() + name.slice(1)])];
+}

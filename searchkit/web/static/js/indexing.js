@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { clear, el, icon, pathText, toast } from "./dom.js";
-import { ago, MODALITIES, number, plural } from "./format.js";
+import { ago, modalitiesOf, number, plural } from "./format.js";
 
 const POLL_MS = 1500;
 const IDLE_POLL_MS = 8000;
@@ -54,7 +54,7 @@ function library(status) {
     el(
       "div",
       { class: "counts" },
-      MODALITIES.map(([modality, label]) =>
+      modalitiesOf(Object.keys(status.assets)).map(([modality, label]) =>
         el("div", { class: "count" }, el("span", { class: "count__number" }, number(status.assets[modality] ?? 0)), el("span", { class: `count__label is-${modality}` }, icon(modality, 16), el("span", { class: "muted" }, label))),
       ),
       el("div", { class: "count" }, el("span", { class: "count__number" }, number(status.failed)), el("span", { class: "count__label" }, icon("warning", 16), "Not readable")),

@@ -2,7 +2,7 @@
 
 import { get, post, thumbnailUrl } from "./api.js";
 import { clear, debounce, el, icon, iconButton } from "./dom.js";
-import { MODALITIES, number, plural } from "./format.js";
+import { modalitiesOf, number, plural } from "./format.js";
 import { Grid } from "./grid.js";
 import { Plane } from "./plane.js";
 import { act, goodSegments } from "./search.js";
@@ -95,7 +95,7 @@ function drawLegend(points) {
   for (const kind of points.kinds) counts[kind] += 1;
   clear(
     legend,
-    MODALITIES.filter(([modality]) => counts[points.modalities.indexOf(modality)]).map(([modality, label]) => {
+    modalitiesOf(points.modalities).filter(([modality]) => counts[points.modalities.indexOf(modality)]).map(([modality, label]) => {
       const kind = points.modalities.indexOf(modality);
       const box = el("input", { type: "checkbox", checked: true, onchange: () => plane.toggle(kind, box.checked) });
       return el("label", { class: `is-${modality}` }, box, el("span", {}, `${label} ${number(counts[kind])}`));

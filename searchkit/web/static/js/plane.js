@@ -46,7 +46,7 @@ export class Plane {
     const style = getComputedStyle(document.documentElement);
     const probe = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
     const rgb = (name) => {
-      probe.fillStyle = style.getPropertyValue(name).trim();
+      probe.fillStyle = style.getPropertyValue(name).trim() || style.getPropertyValue("--ink").trim();
       probe.fillRect(0, 0, 1, 1);
       return [...probe.getImageData(0, 0, 1, 1).data.slice(0, 3)];
     };

@@ -119,6 +119,7 @@ function stage(result, words) {
     const still = result.mime === "image/gif" || result.mime === "image/webp" || result.mime === "image/svg+xml";
     return el("img", { class: "preview__media", src: still ? mediaUrl(result.asset_id) : thumbnailUrl(result.segment_id, 1280), alt: result.name });
   }
+  if (result.modality !== "text") return el("img", { class: "preview__media", src: thumbnailUrl(result.segment_id, 1280), alt: result.name });
   return el("div", { class: "preview__text", tabindex: "0", role: "document", "aria-label": "The passage" }, marked(result.text ?? "", words));
 }
 

@@ -20,7 +20,7 @@ export function aspectOf(result) {
 
 /** Words for a screen reader: name, kind, span, how sure. */
 export function spoken(result) {
-  const kind = { image: "photo", audio: "sound", video: "video", text: "text" }[result.modality];
+  const kind = { image: "photo", audio: "sound", video: "video", text: "text" }[result.modality] ?? result.modality;
   const span = result.start_s === null ? "" : `, ${spanText(result.start_s, result.end_s)}`;
   const match = result.match === null || result.match === undefined ? "" : `, ${Math.round(result.match * 100)} percent match`;
   return `${result.name}, ${kind}${span}${match}`;
