@@ -5,14 +5,17 @@ Files behind a URL are fetched one by one into a temporary file, which is decode
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import posixpath
 import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,18 @@ from searchkit.indexer.scan import Found, Seen, walk
 
 __all__ = ["absolute", "exists", "hash_source", "is_url", "local_file", "stat_source", "walk_source"]
 
+_ASKED = 1000
+_ASKED_AT_ONCE = 16
+_DRIVERS = {
+    "s3": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "sftp": "paramiko",
+}
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -74,11 +89,28 @@ def walk_source(
     with _named(path):
         listing: dict[str, dict[str, Any]] = system.find(inner, detail=True)
     urls = {system.unstrip_protocol(name): facts for name, facts in listing.items()}
-    for url in sorted(urls, key=encode_path):
-        below = url[len(root) :].lstrip("/")
-        if any(is_hidden(name) for name in below.split("/")) or rules.ignores(url, is_folder=False):
-            continue
-        yield Found(url, int(urls[url].get("size") or 0), _mtime_ns(urls[url]))
+    chosen = [
+        url
+        for url in sorted(urls, key=encode_path)
+        if not any(is_hidden(name) for name in url[len(root) :].lstrip("/").split("/"))
+        and not rules.ignores(url, is_folder=False)
+    ]
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
+        for start in range(0, len(chosen), _ASKED):
+            part = chosen[start : start + _ASKED]
+            for url, facts in zip(part, asking.map(lambda u: _facts(system, u, urls[u]), part), strict=True):
+                yield Found(url, int(facts.get("size") or 0), _mtime_ns(facts))
+
+
+def _facts(system: Any, url: str, listed: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a file; a web server lists nothing but names, so that each is asked for."""
+    if listed.get("size") is not None:
+        return listed
+    try:
+        asked: dict[str, Any] = system.info(url)
+    except Exception:  # each system has exceptions of its own; fetching it will say what is wrong
+        return listed
+    return asked
 
 
 def stat_source(path: str) -> tuple[int, int] | None:
@@ -135,9 +167,10 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         system, inner = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
+        scheme = url.partition("://")[0].lower()
         raise LibraryError(
             f"{url} cannot be opened: {error}",
-            hint="install what fsspec asks for: pip install s3fs, or gcsfs",
+            hint=f"pip install {_DRIVERS[scheme]}" if scheme in _DRIVERS else f"known: {', '.join(_DRIVERS)}",
         ) from error
     return system, inner
 
@@ -157,8 +190,11 @@ def _named(url: str) -> Iterator[None]:
 
 def _mtime_ns(facts: dict[str, Any]) -> int:
     """When a file was written; where the system only tells versions apart, a number that does so."""
-    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+    for name in ("mtime", "LastModified", "last_modified", "Last-Modified", "updated", "created"):
         value = facts.get(name)
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                value = parsedate_to_datetime(value) if "," in value else datetime.fromisoformat(value)
         if isinstance(value, datetime):
             aware = value if value.tzinfo else value.replace(tzinfo=UTC)
             return int(aware.timestamp() * 1e6) * 1000

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -10,7 +14,7 @@ import pytest
 
 import searchkit as sk
 from searchkit.errors import LibraryError, UsageError
-from tests.media_files import write_picture
+from tests.media_files import write_picture, write_text
 
 ROOT = "memory://bucket/media"
 
@@ -43,6 +47,37 @@ def test_a_folder_behind_a_url(tmp_path: Path, bucket: fsspec.AbstractFileSystem
         assert library.verify().clean
         assert [error.path.rsplit("/", 1)[-1] for error in library.errors()] == ["broken.jpg"]
         assert library.remove(ROOT) == 3
+
+
+class _Page(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """A web server on loopback that lists the folder "site"."""
+    write_text(tmp_path / "site" / "dog.txt", "A dog runs through the snow.")
+    write_text(tmp_path / "site" / "deep down" / "train.txt", "A steam train leaves the station.")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Page, directory=tmp_path / "site"))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_folder_behind_a_web_server(tmp_path: Path, site: str) -> None:
+    with sk.open_library(tmp_path / "library") as library:
+        assert library.index(site).new == 2
+        assert library.index(site).same == 2
+        dog = tmp_path / "site" / "dog.txt"
+        dog.write_text("An orchestra plays a symphony."[: dog.stat().st_size].ljust(dog.stat().st_size))
+        os.utime(dog, (1e9, 1e9))
+        report = library.index()
+        assert (report.changed, report.same) == (1, 1)
+        assert library.search("an orchestra", to="text", k=1)[0].path.name == "dog.txt"
 
 
 def test_a_url_that_leads_nowhere_is_named(tmp_path: Path) -> None:
