@@ -49,8 +49,9 @@ def explain(
     nth = f"{why.collection_rank} of {why.collection_size} in {why.collection}"
     line(f"there     {nth}")
     line(f"score     {why.score:.4f} (cosine)")
-    if why.match is not None and why.z is not None:
-        line(f"match     {why.match:.0%}, {why.z:+.1f} spreads above unrelated segments")
+    if why.match is not None:
+        above = "" if why.z is None else f", {why.z:+.1f} spreads above unrelated segments"
+        line(f"match     {why.match:.0%}{above}")
     for part in why.filters:
         line(f"filter    {part.source}: {'passed' if part.passed else 'not passed'}")
     rows = [

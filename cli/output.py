@@ -89,7 +89,7 @@ def print_results(results: Sequence[Result]) -> None:
         (
             str(result.rank),
             _match(result),
-            f"{result.score:.3f}",
+            _score(result),
             result.modality.value,
             shown_path(result.path),
             _where(result),
@@ -117,7 +117,7 @@ def print_previewed(results: Iterable[Result], previews: Iterable[Preview]) -> N
 
     room = max(20, shutil.get_terminal_size().columns - COLUMNS - 2)
     for result, preview in zip(results, previews, strict=True):
-        facts = f"{result.rank}  {_match(result) or '    '}  {result.score:.3f}  {result.modality.value}"
+        facts = f"{result.rank}  {_match(result) or '    '}  {_score(result)}  {result.modality.value}"
         described = [facts, shown_path(result.path), *filter(None, [_where(result)])]
         height = max(len(described), len(preview.lines), ROWS if preview.picture else 0)
         if preview.picture:
@@ -143,6 +143,11 @@ def _match(result: Result) -> str:
     if result.found_by != ("vectors",):
         return result.found_by[-1]
     return "" if result.match is None else f"{result.match:.0%}"
+
+
+def _score(result: Result) -> str:
+    # Adding 0.0 turns -0.0 into 0.0, which nobody wants to read.
+    return f"{round(result.score, 3) + 0.0:.3f}"
 
 
 def _where(result: Result) -> str:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from searchkit.cli import query_options as of
 from searchkit.cli.exits import Exit
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
-from searchkit.cli.output import note, print_json, print_paths, print_previewed, print_results
+from searchkit.cli.output import note, print_json, print_paths
+from searchkit.cli.showing import say_what_is_missing, show_results, write_page
 from searchkit.cli.waiting import waiting
-
-if TYPE_CHECKING:
-    from searchkit.types import Result, Results
 
 __all__ = ["query"]
 
@@ -104,44 +99,14 @@ def query(
     elif paths or nul:
         print_paths((result.path for result in shown), nul=nul)
     else:
-        _print(shown, previews)
+        show_results(shown, previews=previews)
     if html is not None:
-        _write_page(html, results, shown)
+        write_page(html, results, shown)
     if open_ and (html is not None or shown):
         from searchkit.cli.opening import open_file
 
         open_file(html or shown[0].path)
     if json:
         return Exit.OK if len(results) else Exit.NO_MATCH
-    _say_what_is_missing(results, len(shown), to)
+    say_what_is_missing(results, len(shown), to)
     return Exit.OK if shown else Exit.NO_MATCH
-
-
-def _print(shown: Sequence[Result], previews: bool) -> None:
-    if not previews or not sys.stdout.isatty():
-        print_results(shown)
-        return
-    from searchkit.cli.preview import Graphics, graphics_of, preview_of
-
-    if (graphics := graphics_of()) is Graphics.NONE:
-        print_results(shown)
-    else:
-        print_previewed(shown, (preview_of(result, graphics) for result in shown))
-
-
-def _write_page(file: Path, results: Results, shown: Sequence[Result]) -> None:
-    from searchkit.cli.contact_sheet import write_contact_sheet
-
-    with waiting("drawing") as progress:
-        write_contact_sheet(file, results, shown, progress=progress)
-    note(f"wrote {file}")
-
-
-def _say_what_is_missing(results: Results, shown: int, to: str | None) -> None:
-    hidden = len(results) - shown
-    if not len(results):
-        note("nothing found" + (f" among {to}" if to else ""))
-    elif not shown:
-        note(f"no good match; --all shows the {hidden} nearest")
-    elif hidden:
-        note(f"{hidden} more are no good match; --all shows them")

@@ -75,6 +75,22 @@ def test_a_query_may_be_a_sum_of_anything(library: Path, folder: Path) -> None:
     assert json.loads(again.stdout) == flags
 
 
+def test_results_of_all_modalities_come_in_the_order_of_their_probability(library: Path) -> None:
+    found = json.loads(searchkit("query", "snow", "--json", library=library).stdout)["results"]
+    matches = [result["match"] for result in found]
+    assert len({result["modality"] for result in found}) > 1
+    assert matches == sorted(matches, reverse=True)
+
+
+def test_a_person_is_told_that_even_the_best_is_unlikely(library: Path) -> None:
+    done = searchkit("query", "--unlike", "1", "--cutoff", "0", library=library)
+    best = float(done.stdout.split()[1].rstrip("%"))
+    assert ("none is likely" in done.stderr) == (best < 20)
+    hidden = searchkit("query", "snow", "--cutoff", "1", library=library)
+    assert hidden.returncode == 1
+    assert "no good match; --all shows" in hidden.stderr
+
+
 def test_modalities_and_k_bound_the_results(library: Path) -> None:
     done = searchkit("query", "snow", "--to", "image,text", "-k", "3", "--json", library=library)
     results = json.loads(done.stdout)["results"]
@@ -213,7 +229,14 @@ def test_every_command_shows_an_example() -> None:
 
 
 def test_a_closed_pipe_is_no_error(library: Path) -> None:
-    command = f"{sys.executable} -m searchkit query snow --json | head -c 1"
+    command = [sys.executable, "-m", "searchkit", "query", "snow", "--json"]
     environment = {**os.environ, "SEARCHKIT_LIBRARY": str(library)}
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env=environment)
-    assert done.stderr == ""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")

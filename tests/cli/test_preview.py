@@ -123,7 +123,7 @@ def test_any_other_terminal_gets_half_blocks(library):
     assert line.count("▀") == COLUMNS
     assert "38;2;10;10;240" in line
     assert "green.png" in shown
-    assert len(shown.splitlines()) <= ROWS
+    assert sum("▀" in line for line in shown.split("\n")) <= ROWS
 
 
 def test_nothing_is_drawn_when_piped_or_unwanted(library, capfd):
