@@ -9,6 +9,7 @@ import typer
 
 from searchkit.cli.options import JsonFlag, ModelDirOption
 from searchkit.cli.output import print_json, table
+from searchkit.cli.waiting import waiting
 
 __all__ = ["classify"]
 
@@ -31,7 +32,8 @@ def classify(
     """
     from searchkit import one_peace
 
-    found = one_peace.classify_sound(sound, k=k, model=model_dir or "one-peace-vggsound", labels=labels)
+    with waiting("listening"):
+        found = one_peace.classify_sound(sound, k=k, model=model_dir or "one-peace-vggsound", labels=labels)
     if json:
         listed = [{"class": c.number, "name": c.name, "probability": c.probability} for c in found]
         print_json({"classes": listed})

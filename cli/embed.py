@@ -11,6 +11,7 @@ import typer
 
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption
 from searchkit.cli.output import line, print_json
+from searchkit.cli.waiting import waiting
 
 __all__ = ["embed"]
 
@@ -45,7 +46,8 @@ def embed(
 
     given = {"text": text or [], "audio": audio or [], "image": image or [], "expr": expr or []}
     terms = _in_order(given, sys.argv)
-    rows, space = embed_files(terms, library=library, model=model, model_dir=model_dir)
+    with waiting("embedding"):
+        rows, space = embed_files(terms, library=library, model=model, model_dir=model_dir)
     save_rows(out, rows)
     if json:
         listed = [{"kind": kind, "value": value} for kind, value in terms]
@@ -56,11 +58,11 @@ def embed(
 
 def _in_order(given: dict[str, list[str]], arguments: Sequence[str]) -> list[tuple[str, str]]:
     """The options as they were typed; the parser keeps no order between different options."""
-    waiting = {kind: list(values) for kind, values in given.items()}
+    left = {kind: list(values) for kind, values in given.items()}
     ordered: list[tuple[str, str]] = []
     for argument in arguments:
         kind = argument.split("=", 1)[0].removeprefix("--")
-        if argument.startswith("--") and kind in _KINDS and waiting[kind]:
-            ordered.append((kind, waiting[kind].pop(0)))
-    ordered.extend((kind, value) for kind, values in waiting.items() for value in values)
+        if argument.startswith("--") and kind in _KINDS and left[kind]:
+            ordered.append((kind, left[kind].pop(0)))
+    ordered.extend((kind, value) for kind, values in left.items() for value in values)
     return ordered

@@ -9,6 +9,7 @@ import typer
 
 from searchkit.cli.options import JsonFlag, ModelDirOption
 from searchkit.cli.output import line, print_json
+from searchkit.cli.waiting import waiting
 
 __all__ = ["ground"]
 
@@ -31,7 +32,8 @@ def ground(
     """
     from searchkit import one_peace
 
-    box = one_peace.ground(image, text, model=model_dir or "one-peace-grounding")
+    with waiting("looking"):
+        box = one_peace.ground(image, text, model=model_dir or "one-peace-grounding")
     target = None
     if box.is_well_formed:
         target = out or Path(f"{image.stem}-box.png")

@@ -9,6 +9,7 @@ import typer
 
 from searchkit.cli.options import JsonFlag, LibraryOption
 from searchkit.cli.output import line, print_json
+from searchkit.cli.waiting import waiting
 
 __all__ = ["remove"]
 
@@ -24,7 +25,7 @@ def remove(
     """
     from searchkit.library import open_library
 
-    with open_library(library, create=False) as opened:
+    with open_library(library, create=False) as opened, waiting("removing"):
         count = opened.remove(*paths)
     if json:
         print_json({"removed": count})

@@ -9,6 +9,7 @@ import typer
 from searchkit.cli.exits import Exit
 from searchkit.cli.options import JsonFlag, LibraryOption
 from searchkit.cli.output import line, note, print_json
+from searchkit.cli.waiting import waiting
 
 __all__ = ["verify"]
 
@@ -26,7 +27,7 @@ def verify(
     """
     from searchkit.library import open_library
 
-    with open_library(library, create=False, read_only=not repair) as opened:
+    with open_library(library, create=False, read_only=not repair) as opened, waiting("checking"):
         report = opened.verify(repair=repair)
     if json:
         print_json(report.to_dict())
