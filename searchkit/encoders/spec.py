@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from searchkit.config import models_folder
-from searchkit.errors import DependencyMissing, ModelNotFound
+from searchkit.errors import CheckpointError, DependencyMissing, EncoderError, ModelNotFound
 from searchkit.types import Encoder, Modality
 
 __all__ = ["ENCODERS", "EncoderInfo", "model_folder", "model_folders", "open_encoder", "resolve_info"]
@@ -148,13 +148,23 @@ _KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Which module opens a folder, and the extra that it needs, by the file that tells."""
 
 
+def _embedded(folder: Path) -> frozenset[Modality]:
+    """What a ONE-PEACE model embeds, by its configuration; empty where that is damaged."""
+    from searchkit.one_peace.branches import open_model_folder
+
+    try:
+        return frozenset(map(Modality.stored, open_model_folder(folder).config.modalities))
+    except (EncoderError, CheckpointError):
+        return frozenset()
+
+
 def _folder_info(name: str, folder: Path) -> EncoderInfo:
     for file, (module, extra) in _KINDS.items():
         if (folder / file).is_file():
             return EncoderInfo(
                 name=name,
                 module=module,
-                modalities=_ALL,
+                modalities=_embedded(folder) if file == "config.json" else _ALL,
                 dim=0,
                 licence="",
                 summary=f"in {folder}",

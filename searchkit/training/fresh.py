@@ -26,6 +26,19 @@ _ADAPTER = {
 }
 
 
+# The published convolutions, with an eighth of their channels.
+_SOUND = {
+    "bucket_size": 64,
+    "feature_encoder_spec": "[(64, 10, 5)] + [(64, 3, 2)] * 4 + [(64, 2, 2)] * 2",
+    "abs_pos_type": "conv",
+    "conv_pos_depth": 5,
+    "conv_pos_width": 95,
+    "conv_pos_groups": 4,
+    "conv_pos_pre_ln": False,
+    "conv_bias": False,
+}
+
+
 def small_config(
     *,
     modalities: Sequence[str] = ("text", "image"),
@@ -38,7 +51,7 @@ def small_config(
     """A configuration in the form of the published ones.
 
     Args:
-        modalities: some of text, image and those that plugs add.
+        modalities: some of text, image, audio and those that plugs add.
         dim: width; the feed-forward networks are four times as wide.
         layers: of the trunk.
         heads: of its attention.
@@ -49,6 +62,7 @@ def small_config(
     adapters: dict[str, Any] = {
         "text_adapter": {**_ADAPTER, "bucket_size": 64},
         "image_adapter": {**_ADAPTER, "bucket_size": side, "vision_encoder_type": "hmlp"},
+        "audio_adapter": {**_ADAPTER, **_SOUND},
     }
     for name in modalities:
         adapters.setdefault(f"{name}_adapter", {"bucket_size": side} if name in ("depth", "normal") else {})

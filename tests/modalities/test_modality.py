@@ -82,27 +82,13 @@ def test_an_array_sample_refuses_what_cannot_be_embedded() -> None:
         ArraySample(Modality.IMAGE, np.ones(3, np.float32))
 
 
-THERMAL = '''
-"""Thermal pictures: degrees Celsius in a text of a known first line."""
-import numpy as np
-from searchkit.modality import Plug
-from searchkit.types import ArraySample
-
-def sniff(path, head):
-    return "text/x-thermal" if head.startswith(b"THERMAL") else None
-
-def decode(path):
-    rows = path.read_text().splitlines()[1:]
-    yield ArraySample(PLUG.modality, np.array([row.split() for row in rows], dtype=np.float32))
-
-PLUG = Plug("thermal", "a thermal picture", (".thermal",), sniff, decode, lambda values, options: values)
-'''
-
 USE = """
-import json, sys
+import json
 from pathlib import Path
+import numpy as np
 from searchkit.media import DecodeSettings, open_media
 from searchkit.media.isolate import DecoderPool
+from searchkit.modality import plug_of
 from searchkit.query import parse
 
 query = parse("text:hot - thermal:a.thermal")
@@ -111,14 +97,18 @@ with DecoderPool(1) as pool:
     decoded = pool.open_media(Path("a.thermal"), settings)
     values = next(iter(decoded.samples)).values.tolist()
 plain = open_media(Path("a.thermal")).media_type.modality
-print(json.dumps([query.kinds, decoded.media_type.modality, values, plain]))
+shape = plug_of("thermal").prepare(np.array(values, np.float32), {"size_px": 32}).shape
+print(json.dumps([query.kinds, decoded.media_type.modality, values, plain, shape]))
 """
 
 
-def test_an_installed_package_adds_a_modality(tmp_path: Path) -> None:
+def test_the_plug_of_the_documentation_adds_a_modality_when_installed(
+    tmp_path: Path, repository: Path
+) -> None:
     site = tmp_path / "site"
     (site / "thermal-1.0.dist-info").mkdir(parents=True)
-    (site / "thermal_plug.py").write_text(THERMAL)
+    documented = (repository / "docs" / "new-modality.md").read_text()
+    (site / "thermal_plug.py").write_text(documented.split("```python\n")[1].split("```")[0])
     (site / "thermal-1.0.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: thermal\nVersion: 1.0\n"
     )
@@ -135,7 +125,8 @@ def test_an_installed_package_adds_a_modality(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    kinds, modality, values, plain = json.loads(done.stdout)
+    kinds, modality, values, plain, shape = json.loads(done.stdout)
+    assert shape == [1, 32, 32]
     assert kinds == ["text", "thermal"]
     assert modality == "thermal"
     assert values == [[20, 21], [22, 37]]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
@@ -172,6 +173,24 @@ def test_words_find_depth_maps_that_were_never_seen(tmp_path: Path) -> None:
     found = run(tmp_path / "set", scenes=160, dim=48, epochs=8)
     assert found["words"] >= 0.3
     assert found["pictures"] >= 0.2
+
+
+def test_sounds_train_too(tmp_path: Path) -> None:
+    tones = {"a low hum": 110.0, "a high whistle": 1760.0}
+    lines = []
+    for number in range(12):
+        words, tone = list(tones.items())[number % 2]
+        times = np.arange(8000) / 16_000
+        wave = 0.3 * np.sin(2 * np.pi * tone * (1 + 0.02 * number) * times)
+        soundfile.write(tmp_path / f"{number}.wav", wave.astype(np.float32), 16_000)
+        lines.append(json.dumps({"text": words, "audio": f"{number}.wav"}))
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    config = small_config(modalities=("text", "audio"), dim=32, layers=1, heads=2, dictionary_size=2048)
+    model = new_model(tmp_path / "random", config)
+    options = FineTuneOptions(method="full", epochs=12, learning_rate=3e-3)
+    report = finetune(tmp_path / "pairs.jsonl", tmp_path / "hearing", model=str(model), options=options)
+    assert report.curve[-1]["loss"] < report.curve[1]["loss"]
+    assert report.comparison.after.score >= report.comparison.before.score
 
 
 def test_renders_are_geometry() -> None:

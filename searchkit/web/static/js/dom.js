@@ -60,11 +60,14 @@ const PATHS = {
 };
 
 /** A stroked icon; decorative, so that its button needs a label. */
+// What a plug adds looks like the built-in modality that it resembles.
+const ALIKE = { depth: "image", normal: "image", points: "image", imu: "audio" };
+
 export function icon(name, size = 20) {
   return svg(
     "svg",
     { viewBox: "0 0 24 24", width: size, height: size, class: `icon icon--${name}`, "aria-hidden": "true", focusable: "false" },
-    svg("path", { d: PATHS[name] ?? PATHS.text }),
+    svg("path", { d: PATHS[name] ?? PATHS[ALIKE[name]] ?? PATHS.text }),
   );
 }
 
