@@ -26,6 +26,7 @@ __all__ = ["KNOTS", "MEASURED", "Evidence", "evidence_for", "match_log_odds", "m
 
 _TEXT, _IMAGE, _AUDIO = Modality.TEXT, Modality.IMAGE, Modality.AUDIO
 
+_SIZES = (25, 1000)
 KNOTS = (-0.1, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 MEASURED: Mapping[str, Mapping[tuple[Modality, Modality], tuple[float, ...]]] = {
@@ -101,11 +102,12 @@ def evidence_for(
 def match_log_odds(evidence: float, size: int) -> float:
     """Logarithm of the odds of a match among ``size`` rows, half of whose square root is expected to match.
 
-    A library of a hundred photos holds perhaps five that fit a query, one of a million not half of them; of
-    fewer than 25 it is a tenth. Of the expectations that were tried (constant shares, other powers, shares
-    fitted to each query) this one agreed best with small and large sets.
+    A library of a hundred photos holds perhaps five that fit a query. Of the expectations that were tried
+    (constant shares, other powers, shares fitted to each query) this one agreed best with small and large
+    sets. Sizes beyond those measured count as the smallest and the largest of them; otherwise no score could
+    be a good match in a library of a million photos.
     """
-    prior = 0.5 * max(size, 25) ** -0.5
+    prior = 0.5 * min(max(size, _SIZES[0]), _SIZES[1]) ** -0.5
     return evidence + math.log(prior / (1 - prior))
 
 
