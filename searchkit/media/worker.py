@@ -106,8 +106,10 @@ def _is_short(decoded: Decoded, settings: DecodeSettings) -> bool:
             return 0 < (decoded.facts.duration_s or 0) <= settings.audio_window_s
         case Modality.TEXT:
             return True
-        case _:
+        case Modality.VIDEO:
             return False
+        case _:
+            return (decoded.facts.duration_s or 0) <= settings.audio_window_s
 
 
 def _set_alarm(timeout_s: float) -> None:

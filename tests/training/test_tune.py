@@ -100,15 +100,19 @@ def test_a_new_modality_moves_nothing_else(seeing: Path, aligned: AlignReport) -
 
 
 def test_the_same_seed_aligns_the_same(
-    seeing: Path, scans: Path, aligned: AlignReport, tmp_path: Path
+    seeing: Path, scans: Path, aligned: AlignReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ContrastOptions(epochs=2, batch_size=16)
-    again = align(scans, tmp_path / "again", model=str(seeing), modality="depth", options=options)
-    assert again.space == aligned.space
-    with pytest.raises(UsageError, match="already"):
-        align(scans, tmp_path / "more", model=str(aligned.folder), modality="depth", options=options)
-    with pytest.raises(UsageError, match="in a folder"):
-        align(scans, tmp_path / "more", model="mini", modality="depth", options=options)
+    arguments = ["train", "align", str(scans), "--modality", "depth", "--epochs", "2", "--batch-size", "16"]
+    code = command([*arguments, "--model", str(seeing), "--out", str(tmp_path / "again"), "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert report["space"] == aligned.space
+    assert report["heldout"] + report["trained"] == 40
+    for model, said in ((str(aligned.folder), "already"), ("mini", "in a folder")):
+        assert command([*arguments, "--model", model, "--out", str(tmp_path / "more")]) == 2
+        assert said in capsys.readouterr().err
+    assert command(["train", "align", str(scans), "--modality", "smell", "--model", str(seeing)]) == 5
+    assert not (tmp_path / "more").exists()
 
 
 def test_modalities_join_one_after_the_other(aligned: AlignReport, tmp_path: Path) -> None:
