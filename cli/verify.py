@@ -35,6 +35,7 @@ def verify(
     for check in report.collections:
         wrong = [f"{check.missing} missing"] * bool(check.missing)
         wrong += [f"{check.orphans} without a segment"] * bool(check.orphans)
+        wrong += [f"{check.stale} with fields that differ from the catalog's"] * bool(check.stale)
         wrong += [check.damage] * bool(check.damage)
         line(
             f"{check.name}: {check.segments} segments, {check.vectors} vectors, {'; '.join(wrong) or 'clean'}"

@@ -131,6 +131,7 @@ class Recorder:
                     kept = known.embedded_hash if entry.is_there and known.recipe == self.recipe else None
                     rows.append(self._embedding(known.id, EmbeddingState.FAILED, kept, entry.reason))
             assets.set_embeddings(connection, self.space_id, rows)
+            self.writer.write_fields(connection, [row["asset_id"] for row in rows])
 
     def root_of(self, connection: Connection, path: str) -> int:
         """The key of the root that a path lies in."""
@@ -221,6 +222,7 @@ class Recorder:
         rows += self._skip(connection, [o.job for o in others if isinstance(o, Skipped)])
         rows += self._fail(connection, [o for o in others if isinstance(o, Failed)])
         assets.set_embeddings(connection, self.space_id, rows)
+        self.writer.write_fields(connection, [row["asset_id"] for row in rows])
         return mine
 
     def _touch(self, connection: Connection, known: Sequence[Job]) -> list[dict[str, Any]]:

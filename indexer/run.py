@@ -243,8 +243,10 @@ class _Run:
                     path=move.found.path,
                     mtime_ns=move.found.mtime_ns,
                 )
-            words.index_assets(connection, [move.known.id for move in plan.moves])
+            moved = [move.known.id for move in plan.moves]
+            words.index_assets(connection, moved)
             words.catch_up(connection)
+            writer.write_fields(connection, moved)
         recorder.note_unreadable(plan.unreadable)
         self._report.errors += [FileFailure(entry.path, entry.reason) for entry, _ in plan.unreadable]
         self._report.failed = len(self._report.errors)

@@ -12,6 +12,7 @@ from searchkit.catalog import segments, spaces
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.catalog.tables import SegmentState
 from searchkit.errors import StoreCorrupt, StoreError
+from searchkit.indexer.fields import set_fields_of, stale_fields
 from searchkit.indexer.sweep import sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
@@ -31,6 +32,7 @@ class CollectionCheck:
         missing: READY rows without a vector.
         orphans: vectors without a READY row.
         damage: what the store says of its own files, "" when it finds nothing.
+        stale: vectors whose fields, by which the store filters, are not what the catalog says.
     """
 
     name: str
@@ -39,11 +41,12 @@ class CollectionCheck:
     missing: int
     orphans: int
     damage: str = ""
+    stale: int = 0
 
     @property
     def clean(self) -> bool:
         """Nothing is wrong."""
-        return not (self.missing or self.orphans or self.damage)
+        return not (self.missing or self.orphans or self.damage or self.stale)
 
 
 @dataclass(slots=True)
@@ -84,6 +87,7 @@ class VerifyReport:
                     "missing": check.missing,
                     "orphans": check.orphans,
                     "damage": check.damage,
+                    "stale": check.stale,
                 }
                 for check in self.collections
             ],
@@ -95,8 +99,9 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
 
     Args:
         library: what to check.
-        repair: delete vectors without a segment, and have files without a vector embedded again by the next
-            run; collections whose files are damaged are emptied and embedded again.
+        repair: delete vectors without a segment, write fields that differ, and have files without a vector
+            embedded again by the next run; collections whose files are damaged are emptied and
+            embedded again.
 
     Raises:
         CatalogCorrupt: the catalog's file is damaged.
@@ -132,6 +137,8 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
             stored = store.ids()
             check = getattr(store, "verify", None)
             damage = "; ".join(check().problems) if check is not None else ""
+            with library.catalog.read() as connection:
+                stale = len(stale_fields(connection, store, ready))
             report.collections.append(
                 CollectionCheck(
                     name=ref.name,
@@ -140,6 +147,7 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
                     missing=len(np.setdiff1d(ready, stored)),
                     orphans=len(np.setdiff1d(stored, ready)),
                     damage=damage,
+                    stale=stale,
                 )
             )
         finally:
@@ -170,6 +178,8 @@ def _repair(library: Library, writer: Writer, collection_id: int) -> int:
     stored = store.ids()
     store.delete(np.setdiff1d(stored, ready))
     store.flush()
+    with library.catalog.read() as connection:
+        set_fields_of(connection, store, stale_fields(connection, store, ready))
     missing = np.setdiff1d(ready, stored).tolist()
     with library.catalog.write() as connection:
         affected = segments.forget_embeddings_of(connection, missing)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from types import TracebackType
 
+from sqlalchemy import Connection
+
 from searchkit.errors import LibraryError
+from searchkit.indexer.fields import write_fields
 from searchkit.library import Library
 from searchkit.lock import WriterLock
 from searchkit.types import VectorStore
@@ -48,6 +52,10 @@ class Writer:
             collection, dim = self.library.collection(collection_id)
             self._stores[collection_id] = self.library.open_store(collection, dim, read_only=False)
         return self._stores[collection_id]
+
+    def write_fields(self, connection: Connection, asset_ids: Sequence[int]) -> None:
+        """Tell stores that filter by themselves what an open transaction makes of some assets."""
+        write_fields(connection, self.library.settings.store, self.store, asset_ids)
 
     def close(self) -> None:
         """Flush and close what was opened, then free the lock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -9,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
 
 from searchkit.catalog import CATALOG_FILE, Catalog, assets, tags
 from searchkit.catalog.assets import FileError
@@ -20,7 +23,7 @@ from searchkit.query import Filter, parse_filter
 from searchkit.query.search import parse_modalities
 from searchkit.reader import LibraryReader
 from searchkit.status import LibraryStatus, read_status
-from searchkit.types import Modality
+from searchkit.types import Modality, VectorStore
 
 if TYPE_CHECKING:
     from searchkit.indexer import IndexReport, Progress, RayOptions, VerifyReport
@@ -255,7 +258,20 @@ class Library(LibraryReader):
             ids = assets.ids_under_all(connection, absolute)
             tags.add_tags(connection, ids, [tag.strip() for tag in add])
             tags.remove_tags(connection, ids, [tag.strip() for tag in remove])
+            self._write_fields(connection, ids)
         return len(ids)
+
+    def _write_fields(self, connection: Connection, asset_ids: Sequence[int]) -> None:
+        from searchkit.indexer.fields import write_fields
+
+        with contextlib.ExitStack() as stack:
+
+            def store_of(collection_id: int) -> VectorStore:
+                store = self.open_store(*self.collection(collection_id), read_only=False)
+                stack.callback(store.close)
+                return store
+
+            write_fields(connection, self.settings.store, store_of, asset_ids)
 
     def tags(self) -> dict[str, int]:
         """How many files carry each tag."""

@@ -30,6 +30,7 @@ from searchkit.errors import (
     UnknownId,
     UsageError,
 )
+from searchkit.indexer.fields import set_fields_of, stale_fields
 from searchkit.indexer.moving.landing import Landing
 from searchkit.indexer.writer import LOCK_FILE
 from searchkit.library import Library
@@ -115,7 +116,7 @@ def copy_library(
             wanted = {ref.id: _ready(rows, ref) for ref, _ in refs}
             progress = _Counted(report or _silent, sum(map(len, wanted.values())))
             for ref, dim in refs:
-                _copy_vectors(source, made, ref, dim, wanted[ref.id], progress)
+                _copy_vectors(source, made, rows, ref, dim, wanted[ref.id], progress)
             with made.catalog.write() as connection:
                 _make_empty(connection, settings)
                 counts = transfer.copy_rows(rows, connection)
@@ -179,7 +180,13 @@ def _ready(rows: Connection, ref: CollectionRef) -> IdArray:
 
 
 def _copy_vectors(
-    source: Library, made: Library, ref: CollectionRef, dim: int, wanted: IdArray, progress: _Counted
+    source: Library,
+    made: Library,
+    rows: Connection,
+    ref: CollectionRef,
+    dim: int,
+    wanted: IdArray,
+    progress: _Counted,
 ) -> None:
     with (
         contextlib.closing(source.open_store(ref, dim, read_only=True)) as old,
@@ -193,6 +200,7 @@ def _copy_vectors(
             ids = missing[start : start + _CHUNK_ROWS]
             new.upsert(ids, _fetch(old, ids, source))
             progress.advance(ref.name, len(ids))
+        set_fields_of(rows, new, stale_fields(rows, new, wanted))
         new.flush()
         if len(new) != len(wanted):
             raise StoreError(f"{ref.name}: {len(wanted)} vectors were sent, {len(new)} are there")

@@ -21,6 +21,7 @@ from searchkit.catalog.types import decode_path
 from searchkit.config import Settings, save_settings
 from searchkit.encoders import resolve_info
 from searchkit.errors import InvalidVector, ModelNotFound, SearchkitError, UsageError
+from searchkit.indexer.fields import set_fields_of
 from searchkit.indexer.moving.copying import Report
 from searchkit.indexer.moving.formats import (
     ExportedCollection,
@@ -106,7 +107,8 @@ def _fill(
                 ids = [int(row["segment_id"]) for row in rows]
                 with made.catalog.write() as connection:
                     transfer.insert_rows(connection, Segment, (_segment(row, ref) for row in rows))
-                store.upsert(np.array(ids, dtype=np.int64), vectors)
+                    store.upsert(np.array(ids, dtype=np.int64), vectors)
+                    set_fields_of(connection, store, np.array(ids, dtype=np.int64))
                 sent += len(ids)
                 if report is not None:
                     report(f"importing {each.name}", sent - start, each.rows)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, true, update
 
 from searchkit.catalog.tables import Asset, Collection, Embedding, Segment, SegmentState
 from searchkit.types import Modality
@@ -16,6 +16,7 @@ __all__ = [
     "SegmentRow",
     "collection_of",
     "count_ready",
+    "count_where",
     "delete_segments",
     "forget_embeddings_of",
     "ids_where",
@@ -148,8 +149,11 @@ def delete_segments(connection: Connection, ids: Iterable[int]) -> None:
         connection.execute(delete(Segment).where(Segment.id.in_(part)))
 
 
-def join(connection: Connection, ids: Sequence[int]) -> dict[int, SegmentRow]:
-    """The READY segments among the given ids, by id, with their assets."""
+def join(
+    connection: Connection, ids: Sequence[int], *, where: ColumnElement[bool] | None = None
+) -> dict[int, SegmentRow]:
+    """The READY segments among the given ids, by id, with their assets, which must be as ``where`` says."""
+    fitting = true() if where is None else where
     found: dict[int, SegmentRow] = {}
     for part in _chunks(list(ids)):
         rows = connection.execute(
@@ -168,7 +172,7 @@ def join(connection: Connection, ids: Sequence[int]) -> dict[int, SegmentRow]:
             )
             .join(Asset, Asset.id == Segment.asset_id)
             .join(Collection, Collection.id == Segment.collection_id)
-            .where(Segment.id.in_(part), Segment.state == SegmentState.READY.value)
+            .where(Segment.id.in_(part), Segment.state == SegmentState.READY.value, fitting)
         )
         for row in rows:
             found[row.id] = SegmentRow(
@@ -238,6 +242,16 @@ def ids_where(connection: Connection, collection_id: int, condition: ColumnEleme
             .order_by(Segment.id)
         )
     )
+
+
+def count_where(connection: Connection, collection_id: int, condition: ColumnElement[bool]) -> int:
+    """How many READY segments of a collection have an asset that fulfils a condition over ``assets``."""
+    counted = (
+        select(func.count(Segment.id))
+        .join(Asset, Asset.id == Segment.asset_id)
+        .where(Segment.collection_id == collection_id, Segment.state == SegmentState.READY.value, condition)
+    )
+    return int(connection.scalar(counted) or 0)
 
 
 def count_ready(connection: Connection) -> dict[int, int]:

@@ -5,6 +5,7 @@ It opens nothing itself: stores and catalog are handed to it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,9 +17,11 @@ from searchkit.catalog.segments import SegmentRow
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.catalog.tables import Asset
 from searchkit.query.calibrate import Background
+from searchkit.query.conditions import to_condition
 from searchkit.query.evidence import Evidence, match_log_odds, match_probability
 from searchkit.query.filters import Filter
 from searchkit.query.gap import centre
+from searchkit.stores.conditions import Condition, FieldStore
 from searchkit.types import FloatArray, Hit, IdArray, Span, VectorStore
 
 __all__ = [
@@ -103,12 +106,12 @@ def nearest_candidates(
         spans: count spans, not assets.
         without: segments that must not be found.
     """
-    size, among = _size(catalog, searchable, where)
-    if size == 0:
+    allowed = _allowed(catalog, searchable, where)
+    if allowed.size == 0:
         return []
     deep = wanted * (1 if searchable.center is None else _CENTRED_POOL) + len(without)
-    found = _ready_hits(vector, catalog, searchable.store, deep, size, spans, among)
-    return _judge(vector, searchable, size, [pair for pair in found if pair[0].id not in without])
+    found = _ready_hits(vector, catalog, searchable.store, deep, spans, allowed)
+    return _judge(vector, searchable, allowed.size, [pair for pair in found if pair[0].id not in without])
 
 
 def candidates_among(
@@ -132,32 +135,59 @@ def candidates_among(
         own = segments.ids_where(connection, searchable.collection.id, wanted)
     if not own:
         return []
-    among = np.array(own, dtype=np.int64)
-    found = _ready_hits(vector, catalog, searchable.store, len(own), len(own), True, among)
-    return _judge(vector, searchable, max(_size(catalog, searchable, where)[0], 1), found)
+    found = _ready_hits(vector, catalog, searchable.store, len(own), True, _Allowed.among(own))
+    return _judge(vector, searchable, max(_allowed(catalog, searchable, where).size, 1), found)
 
 
 def candidate_of(
     vector: FloatArray, catalog: Catalog, searchable: Searchable, asset_id: int, where: Filter | None = None
 ) -> Candidate | None:
     """An asset's best segment in a collection, even one that the filter bars; None without any."""
-    size = max(_size(catalog, searchable, where)[0], 1)
+    size = max(_allowed(catalog, searchable, where).size, 1)
     with catalog.read() as connection:
         own = segments.ids_where(connection, searchable.collection.id, Asset.id == asset_id)
     if not own:
         return None
-    found = _ready_hits(vector, catalog, searchable.store, 1, len(own), False, np.array(own, dtype=np.int64))
+    found = _ready_hits(vector, catalog, searchable.store, 1, False, _Allowed.among(own))
     judged = _judge(vector, searchable, size, found)
     return judged[0] if judged else None
 
 
-def _size(catalog: Catalog, searchable: Searchable, where: Filter | None) -> tuple[int, IdArray | None]:
-    """How many rows a search looks at, and which: None for all."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Allowed:
+    """The rows that a search may find: how many, and which, by their ids or by their fields; else all.
+
+    Fields may differ from the catalog after a kill, so that what they let through is held against the
+    ``where`` that they stand for.
+    """
+
+    size: int
+    ids: IdArray | None = None
+    condition: Condition | None = None
+    where: ColumnElement[bool] | None = None
+
+    @classmethod
+    def among(cls, ids: Sequence[int]) -> _Allowed:
+        """Only those ids."""
+        return cls(len(ids), np.array(ids, dtype=np.int64))
+
+    def search(self, store: VectorStore, vector: FloatArray, k: int) -> list[Hit]:
+        """The k best of them."""
+        if self.condition is not None and isinstance(store, FieldStore):
+            return store.search_where(vector[None, :], k, self.condition)[0]
+        return store.search(vector[None, :], k, among=self.ids)[0]
+
+
+def _allowed(catalog: Catalog, searchable: Searchable, where: Filter | None) -> _Allowed:
+    store, collection_id = searchable.store, searchable.collection.id
     if where is None:
-        return len(searchable.store), None
+        return _Allowed(len(store))
+    if isinstance(store, FieldStore) and (condition := to_condition(where)) and store.has_all_fields():
+        with catalog.read() as connection:
+            size = segments.count_where(connection, collection_id, where.sql())
+        return _Allowed(size, condition=condition, where=where.sql())
     with catalog.read() as connection:
-        ids = segments.ids_where(connection, searchable.collection.id, where.sql())
-    return len(ids), np.array(ids, dtype=np.int64)
+        return _Allowed.among(segments.ids_where(connection, collection_id, where.sql()))
 
 
 def _judge(
@@ -201,21 +231,22 @@ def _ready_hits(
     catalog: Catalog,
     store: VectorStore,
     wanted: int,
-    size: int,
     spans: bool,
-    among: IdArray | None,
+    allowed: _Allowed,
 ) -> list[tuple[Hit, SegmentRow]]:
     """Hits whose segments are READY, from ever longer lists until enough assets are among them."""
-    depth = min(size, 2 * wanted + _SLACK)
+    # fields may let through more than the catalog counts
+    most = allowed.size if allowed.condition is None else sys.maxsize
+    depth = min(most, 2 * wanted + _SLACK)
     while True:
-        hits = store.search(vector[None, :], depth, among=among)[0]
+        hits = allowed.search(store, vector, depth)
         with catalog.read() as connection:
-            rows = segments.join(connection, [hit.id for hit in hits])
+            rows = segments.join(connection, [hit.id for hit in hits], where=allowed.where)
         ready = [(hit, rows[hit.id]) for hit in hits if hit.id in rows]
         distinct = len(ready) if spans else len({row.asset_id for _, row in ready})
-        if distinct >= wanted or len(hits) < depth or depth >= size:
+        if distinct >= wanted or len(hits) < depth or depth >= most:
             return ready
-        depth = min(size, depth * 4)
+        depth = min(most, depth * 4)
 
 
 def _span(row: SegmentRow) -> Span | None:

@@ -5,32 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from searchkit.errors import InvalidFilter
 from searchkit.types import FloatArray, Hit, IdArray, VectorStore
 
-__all__ = ["FIELDS", "AllOf", "AnyOf", "Between", "Condition", "FieldStore", "FieldValue", "Not", "OneOf"]
+__all__ = [
+    "FIELDS",
+    "AllOf",
+    "AnyOf",
+    "Between",
+    "Condition",
+    "FieldStore",
+    "FieldValue",
+    "Known",
+    "Not",
+    "OneOf",
+]
 
 FieldValue: TypeAlias = str | int | float | Sequence[str]
 
 FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "asset": "integer",
-        "root": "integer",
         "modality": "keyword",
-        "type": "keyword",
+        "mime": "keyword",
         "folder": "keyword",
         "tag": "keyword",
-        "date": "float",
+        "date": "integer",
+        "added": "float",
         "size_bytes": "integer",
         "width_px": "integer",
         "height_px": "integer",
         "duration_s": "float",
-        "start_s": "float",
+        "rate_hz": "integer",
+        "channels": "integer",
+        "latitude": "float",
+        "longitude": "float",
     }
 )
-"""Fields that a vector may carry, with the index that is made for each; dates are seconds since 1970."""
+"""Fields that a vector may carry, with the index that is made for each.
+
+Every vector whose fields are known carries ``asset``. ``date`` is written 20191231235959, ``added`` counts
+seconds since 1970; ``folder`` has the folders above the file, each by its name and by its whole path,
+case folded.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,16 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """The field is present."""
+
+    field: str
+
+    def __post_init__(self) -> None:
+        _check(self.field, ("keyword", "integer", "float"))
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """The part does not hold."""
 
@@ -78,11 +107,20 @@ class AnyOf:
     parts: tuple[Condition, ...]
 
 
-Condition: TypeAlias = OneOf | Between | Not | AllOf | AnyOf
+Condition: TypeAlias = OneOf | Between | Known | Not | AllOf | AnyOf
 
 
+@runtime_checkable
 class FieldStore(VectorStore, Protocol):
     """A store that keeps fields beside the vectors and filters by them itself."""
+
+    def has_all_fields(self) -> bool:
+        """Whether every row has its fields, so that none is missed when they are filtered by."""
+        ...
+
+    def fields(self, ids: Sequence[int] | IdArray) -> dict[int, dict[str, Any]]:
+        """The fields of rows, by id; ids that are not stored are left out."""
+        ...
 
     def set_fields(self, ids: Sequence[int] | IdArray, fields: Sequence[Mapping[str, FieldValue]]) -> None:
         """Replace the fields of rows; ids that are not stored are left out.

@@ -40,6 +40,7 @@ class StoreInfo:
         takes_place: whether something must follow the scheme.
         keeps: whether vectors are there again when it is opened anew.
         repairs: whether its ``verify`` takes ``repair``, and tells damage that only new vectors mend.
+        filters: whether it is a FieldStore, which filters by fields that are kept beside the vectors.
         package: what has to be installed, "" for nothing.
         extra: the optional dependency that installs it.
     """
@@ -50,6 +51,7 @@ class StoreInfo:
     takes_place: bool = False
     keeps: bool = True
     repairs: bool = False
+    filters: bool = False
     package: str = ""
     extra: str = ""
 
@@ -79,6 +81,7 @@ STORES: Mapping[str, StoreInfo] = MappingProxyType(
                     "searchkit.stores.qdrant.opening",
                     summary,
                     takes_place=True,
+                    filters=True,
                     package="qdrant-client",
                     extra="qdrant",
                 )

@@ -65,7 +65,7 @@ class QdrantServer:
                 return client.delete(name, self._checked(models.PointIdsList, body))
             case ("POST", ["collections", name, "points"]):
                 wanted = self._checked(models.PointRequest, body)
-                return client.retrieve(name, wanted.ids, with_vectors=wanted.with_vector)
+                return client.retrieve(name, wanted.ids, wanted.with_payload, wanted.with_vector)
             case ("POST", ["collections", name, "points", "scroll"]):
                 wanted = self._checked(models.ScrollRequest, body)
                 points, offset = client.scroll(
@@ -73,7 +73,8 @@ class QdrantServer:
                 )
                 return {"points": points, "next_page_offset": offset}
             case ("POST", ["collections", name, "points", "count"]):
-                return client.count(name, exact=bool(self._checked(models.CountRequest, body).exact))
+                wanted = self._checked(models.CountRequest, body)
+                return client.count(name, count_filter=wanted.filter, exact=bool(wanted.exact))
             case ("POST", ["collections", name, "points", "query", "batch"]):
                 wanted = self._checked(models.QueryRequestBatch, body).searches
                 assert all(each.params is not None for each in wanted)

@@ -173,27 +173,27 @@ def test_fields_are_kept_and_filtered_by(scheme: str, spec: str, tmp_path: Path)
     store.upsert(range(6), rows)
     store.set_fields(
         range(6),
-        [{"type": "jpg" if id_ % 2 else "png", "width_px": 100 * id_, "tag": ["a"]} for id_ in range(5)]
-        + [{"type": "gif"}],
+        [{"mime": "jpg" if id_ % 2 else "png", "width_px": 100 * id_, "tag": ["a"]} for id_ in range(5)]
+        + [{"mime": "gif"}],
     )
 
     def found(condition: object) -> list[int]:
         return sorted(hit.id for hit in store.search_where(rows[:1], 10, condition)[0])
 
-    assert found(OneOf("type", ("jpg",))) == [1, 3]
-    assert found(OneOf("type", ("jpg", "gif"))) == [1, 3, 5]
+    assert found(OneOf("mime", ("jpg",))) == [1, 3]
+    assert found(OneOf("mime", ("jpg", "gif"))) == [1, 3, 5]
     assert found(OneOf("tag", ("a",))) == [0, 1, 2, 3, 4]
     assert found(Not(OneOf("tag", ("a",)))) == [5]
     assert found(Between("width_px", 100, 300)) == [1, 2, 3]
     assert found(Between("width_px", 100, 300, strictly=True)) == [2]
-    assert found(AllOf((OneOf("type", ("png",)), Between("width_px", least=200)))) == [2, 4]
-    assert found(AnyOf((OneOf("type", ("gif",)), Between("width_px", most=0)))) == [0, 5]
+    assert found(AllOf((OneOf("mime", ("png",)), Between("width_px", least=200)))) == [2, 4]
+    assert found(AnyOf((OneOf("mime", ("gif",)), Between("width_px", most=0)))) == [0, 5]
     store.upsert([1], rows[1:2])
-    assert found(OneOf("type", ("jpg",))) == [3]
+    assert found(OneOf("mime", ("jpg",))) == [3]
     with pytest.raises(InvalidFilter, match="colour"):
         store.set_fields([1], [{"colour": "red"}])
-    with pytest.raises(InvalidFilter, match="type"):
-        Between("type", 1, 2)
+    with pytest.raises(InvalidFilter, match="mime"):
+        Between("mime", 1, 2)
     store.close()
 
 

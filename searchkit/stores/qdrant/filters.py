@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from qdrant_client import models
 
 from searchkit.errors import InvalidFilter
-from searchkit.stores.conditions import FIELDS, AllOf, AnyOf, Between, Condition, FieldValue, Not, OneOf
+from searchkit.stores.conditions import (
+    FIELDS,
+    AllOf,
+    AnyOf,
+    Between,
+    Condition,
+    FieldValue,
+    Known,
+    Not,
+    OneOf,
+)
 from searchkit.types import IdArray
 
 __all__ = ["INDEXES", "among_filter", "checked_payload", "to_filter"]
@@ -34,6 +44,9 @@ def to_filter(condition: Condition) -> models.Filter:
         case OneOf(field, values):
             found = models.MatchAny(any=list(values))  # type: ignore[arg-type]
             return models.Filter(must=[models.FieldCondition(key=field, match=found)])
+        case Known(field):
+            absent = models.IsEmptyCondition(is_empty=models.PayloadField(key=field))
+            return models.Filter(must_not=[absent])
         case Between(field, least, most, strictly):
             bounds = models.Range(gt=least, lt=most) if strictly else models.Range(gte=least, lte=most)
             return models.Filter(must=[models.FieldCondition(key=field, range=bounds)])

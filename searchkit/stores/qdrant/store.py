@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from qdrant_client import models
 
 from searchkit.errors import DimensionMismatch, StoreError, UnknownId, UsageError
 from searchkit.stores.base import as_among, as_ids, as_queries, as_rows, last_of_each, rank
-from searchkit.stores.conditions import Condition, FieldValue
+from searchkit.stores.conditions import Condition, FieldValue, Known, Not
 from searchkit.stores.qdrant.client import Connection
 from searchkit.stores.qdrant.filters import INDEXES, among_filter, checked_payload, to_filter
 from searchkit.stores.qdrant.settings import QdrantSettings
@@ -22,6 +23,7 @@ __all__ = ["QdrantStore", "create_collection"]
 _TIES = 16  # further hits asked for, so that equal scores at the end of a list come in order of id
 _SCROLL_ROWS = 10_000
 _QUERIES_AT_ONCE = 64
+_FIELDS_AGAIN_S = 60.0
 
 
 class QdrantStore:
@@ -45,6 +47,8 @@ class QdrantStore:
         self._dim = dim
         self._read_only = read_only
         self._closed = False
+        self._all_fields = False
+        self._ask_fields_at_s = 0.0
         if self._ask("collection_exists"):
             self._check_dim()
         elif not read_only:
@@ -140,6 +144,26 @@ class QdrantStore:
         for start in range(0, len(operations), self._settings.batch_rows):
             batch = operations[start : start + self._settings.batch_rows]
             self._ask("batch_update_points", update_operations=batch, wait=True)
+
+    def has_all_fields(self) -> bool:
+        """Whether every row has its fields; see FieldStore."""
+        # once true it stays so: a row is shown to searches after its fields are written
+        if not self._all_fields and time.monotonic() >= self._ask_fields_at_s:
+            self._ask_fields_at_s = time.monotonic() + _FIELDS_AGAIN_S
+            bare = to_filter(Not(Known("asset")))
+            self._all_fields = (
+                not self._exists() or not self._ask("count", count_filter=bare, exact=True).count
+            )
+        return self._all_fields
+
+    def fields(self, ids: Sequence[int] | IdArray) -> dict[int, dict[str, Any]]:
+        """The fields of rows; see FieldStore."""
+        checked, known = as_ids(ids), dict[int, dict[str, Any]]()
+        for start in range(0, len(checked) if self._exists() else 0, self._settings.batch_rows):
+            batch = checked[start : start + self._settings.batch_rows].tolist()
+            records = self._ask("retrieve", ids=batch, with_payload=True, with_vectors=False)
+            known |= {int(record.id): dict(record.payload or {}) for record in records}
+        return known
 
     def search_where(self, queries: FloatArray, k: int, condition: Condition) -> list[list[Hit]]:
         """The k best of the rows for which the condition holds; Qdrant evaluates it, by its indexes."""
