@@ -17,7 +17,11 @@ __all__ = ["verify"]
 def verify(
     library: LibraryOption = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Delete stray vectors; have lost ones embedded by the next run.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Drop damaged files and stray vectors; have what is lost embedded by the next run.",
+        ),
     ] = False,
     json: JsonFlag = False,
 ) -> int:
@@ -40,6 +44,8 @@ def verify(
         line(
             f"{check.name}: {check.segments} segments, {check.vectors} vectors, {'; '.join(wrong) or 'clean'}"
         )
+    for dropped in report.dropped:
+        note(f"dropped: {dropped}")
     if report.unfinished:
         line(f"{report.unfinished} rows of a run that did not end; the next run clears them")
     if report.embed_again:

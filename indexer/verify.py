@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from searchkit.catalog import segments, spaces
-from searchkit.catalog.spaces import CollectionRef
 from searchkit.catalog.tables import SegmentState
-from searchkit.errors import StoreCorrupt, StoreError
+from searchkit.errors import StoreError
 from searchkit.indexer.fields import set_fields_of, stale_fields
 from searchkit.indexer.sweep import sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
-from searchkit.stores import resolve_store
 
 __all__ = ["CollectionCheck", "VerifyReport", "verify"]
 
@@ -58,12 +56,14 @@ class VerifyReport:
         unfinished: rows that a killed run left behind; harmless, the next run clears them.
         repaired: ``repair`` was asked for, and what could be repaired was.
         embed_again: files that the next run embeds again.
+        dropped: what was damaged of the vector files, and is no longer there.
     """
 
     collections: list[CollectionCheck] = field(default_factory=list)
     unfinished: int = 0
     repaired: bool = False
     embed_again: int = 0
+    dropped: list[str] = field(default_factory=list)
     library: Path = Path()
 
     @property
@@ -79,6 +79,7 @@ class VerifyReport:
             "unfinished": self.unfinished,
             "repaired": self.repaired,
             "embed_again": self.embed_again,
+            "dropped": self.dropped,
             "collections": [
                 {
                     "name": check.name,
@@ -99,9 +100,8 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
 
     Args:
         library: what to check.
-        repair: delete vectors without a segment, write fields that differ, and have files without a vector
-            embedded again by the next run; collections whose files are damaged are emptied and
-            embedded again.
+        repair: drop damaged vector files, delete vectors without a segment, write fields that differ; the
+            next run embeds files again that have lost vectors.
 
     Raises:
         CatalogCorrupt: the catalog's file is damaged.
@@ -119,7 +119,7 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
     if repair:
         with Writer(library) as writer:
             for ref, space in refs:
-                _empty_if_damaged(library, ref, space.dim)
+                report.dropped += library.repair_store(ref, space.dim)
             sweep(writer, stale_pending=not library.is_shared)
             report.unfinished = 0
             for ref, _ in refs:
@@ -153,22 +153,6 @@ def verify(library: Library, *, repair: bool = False) -> VerifyReport:
         finally:
             store.close()
     return report
-
-
-def _empty_if_damaged(library: Library, ref: CollectionRef, dim: int) -> None:
-    """Make anew what derives from the rows; delete a collection whose rows are damaged."""
-    if not resolve_store(library.settings.store).repairs:
-        return
-    try:
-        store: Any = library.open_store(ref, dim, read_only=False)
-        try:
-            if store.verify(repair=True).ok or store.verify().ok:
-                return
-        finally:
-            store.close()
-    except StoreCorrupt:
-        pass
-    library.delete_store(ref)
 
 
 def _repair(library: Library, writer: Writer, collection_id: int) -> int:

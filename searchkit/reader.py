@@ -23,7 +23,7 @@ from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, embed_query, p
 from searchkit.query.embed import Load
 from searchkit.query.explain import Explanation
 from searchkit.searching import Searcher, SearchOptions
-from searchkit.stores import delete_collection, open_collection, resolve_store
+from searchkit.stores import open_collection, repair_collection, resolve_store
 from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
 
 __all__ = ["LibraryReader"]
@@ -299,11 +299,10 @@ class LibraryReader:
         root, name = self._place_of(collection)
         return open_collection(self.settings.store, root=root, name=name, dim=dim, read_only=read_only)
 
-    def delete_store(self, collection: CollectionRef) -> None:
-        """Delete a collection's vectors; its segments stay in the catalog."""
-        self._refuse_read_only()
+    def repair_store(self, collection: CollectionRef, dim: int) -> list[str]:
+        """Drop what is damaged of a collection's own files; what that was, one sentence each."""
         root, name = self._place_of(collection)
-        delete_collection(self.settings.store, root=root, name=name)
+        return repair_collection(self.settings.store, root=root, name=name, dim=dim)
 
     def _place_of(self, collection: CollectionRef) -> tuple[Path, str]:
         beside = resolve_store(self.settings.store).beside_catalog

@@ -7,6 +7,7 @@ from searchkit.stores.spec import (
     StoreInfo,
     delete_collection,
     open_collection,
+    repair_collection,
     resolve_store,
 )
 
@@ -18,5 +19,6 @@ __all__ = [
     "delete_collection",
     "in_chunks",
     "open_collection",
+    "repair_collection",
     "resolve_store",
 ]

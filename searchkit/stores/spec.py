@@ -23,7 +23,15 @@ from typing import Any
 from searchkit.errors import DependencyMissing, UsageError
 from searchkit.types import VectorStore
 
-__all__ = ["DEFAULT_STORE", "STORES", "StoreInfo", "delete_collection", "open_collection", "resolve_store"]
+__all__ = [
+    "DEFAULT_STORE",
+    "STORES",
+    "StoreInfo",
+    "delete_collection",
+    "open_collection",
+    "repair_collection",
+    "resolve_store",
+]
 
 DEFAULT_STORE = "faiss"
 
@@ -39,7 +47,6 @@ class StoreInfo:
         summary: one line for people.
         takes_place: whether something must follow the scheme.
         keeps: whether vectors are there again when it is opened anew.
-        repairs: whether its ``verify`` takes ``repair``, and tells damage that only new vectors mend.
         filters: whether it is a FieldStore, which filters by fields that are kept beside the vectors.
         package: what has to be installed, "" for nothing.
         extra: the optional dependency that installs it.
@@ -50,7 +57,6 @@ class StoreInfo:
     summary: str
     takes_place: bool = False
     keeps: bool = True
-    repairs: bool = False
     filters: bool = False
     package: str = ""
     extra: str = ""
@@ -66,7 +72,7 @@ STORES: Mapping[str, StoreInfo] = MappingProxyType(
         info.scheme: info
         for info in (
             *(
-                StoreInfo(scheme, "searchkit.stores.faiss.opening", summary, repairs=True)
+                StoreInfo(scheme, "searchkit.stores.faiss.opening", summary)
                 for scheme, summary in (
                     ("faiss", "files beside the catalog (the default)"),
                     ("faiss+gpu", "the same files, rows also on a GPU"),
@@ -142,6 +148,19 @@ def delete_collection(spec: str, *, root: Path, name: str) -> None:
         StoreError: it cannot be deleted.
     """
     _module(spec, name).delete_collection(spec, root, name)
+
+
+def repair_collection(spec: str, *, root: Path, name: str, dim: int) -> list[str]:
+    """Drop what is damaged of a collection's own files, so that it can be opened and written to.
+
+    Returns:
+        What was damaged, one sentence each, naming the file; nothing for stores on servers.
+
+    Raises:
+        StoreLocked: another process is writing to it.
+    """
+    repair = getattr(_module(spec, name), "repair_collection", None)
+    return [] if repair is None else list(repair(spec, root, name, dim))
 
 
 def _module(spec: str, name: str) -> Any:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from searchkit.durable import disk_full_guard
 from searchkit.errors import StoreCorrupt
+from searchkit.stores.faiss.manifest import DAMAGE_HINT
 from searchkit.types import IdArray
 
 __all__ = ["LOG_HEADER", "Record", "append_bytes", "encode_record", "read_records", "sync"]
@@ -88,7 +89,7 @@ def read_records(fd: int, path: Path, offset: int, dim: int) -> Iterator[Record]
     if _damaged(content, place, base, dim):
         raise StoreCorrupt(
             f"{path}: the record at byte {base + place} is damaged",
-            hint="restore the file from a backup, or index again",
+            hint=DAMAGE_HINT,
         )
 
 

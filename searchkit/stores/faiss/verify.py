@@ -14,7 +14,7 @@ from searchkit.stores.faiss.manifest import FileEntry, Manifest
 from searchkit.stores.faiss.snapshot import Part, Snapshot
 from searchkit.stores.report import StoreReport, bad_rows
 
-__all__ = ["damaged_derived", "describe", "verify_collection"]
+__all__ = ["check_file", "check_part", "damaged_derived", "describe", "verify_collection"]
 
 _CHUNK_BYTES = 1 << 22
 _CHUNK_ROWS = 2048
@@ -38,10 +38,10 @@ def verify_collection(folder: Path, manifest: Manifest | None, snapshot: Snapsho
     """Read every byte of a collection and say what is wrong."""
     entries = manifest.segments if manifest is not None else ()
     problems = [
-        problem for entry in entries for file in entry.files() for problem in _check_file(folder, file)
+        problem for entry in entries for file in entry.files() for problem in check_file(folder, file)
     ]
     for part in snapshot.parts:
-        problems += _check_part(part)
+        problems += check_part(part)
     ids = snapshot.ids()
     if bool((ids[1:] == ids[:-1]).any()):
         problems.append(f"{folder}: the id {int(ids[:-1][ids[1:] == ids[:-1]][0])} is stored twice")
@@ -51,10 +51,11 @@ def verify_collection(folder: Path, manifest: Manifest | None, snapshot: Snapsho
 def damaged_derived(folder: Path, manifest: Manifest) -> set[str]:
     """Names of damaged files that can be made anew from the rows."""
     derived = [file for entry in manifest.segments for file in entry.derived]
-    return {file.name for file in derived if list(_check_file(folder, file))}
+    return {file.name for file in derived if list(check_file(folder, file))}
 
 
-def _check_file(folder: Path, entry: FileEntry) -> Iterator[str]:
+def check_file(folder: Path, entry: FileEntry) -> Iterator[str]:
+    """What is wrong with a file: that it cannot be read, its size, its checksum."""
     path, crc32, size_bytes = folder / entry.name, 0, 0
     try:
         with path.open("rb") as file:
@@ -69,7 +70,8 @@ def _check_file(folder: Path, entry: FileEntry) -> Iterator[str]:
         yield f"{path}: the checksum does not match: its bytes have changed since they were written"
 
 
-def _check_part(part: Part) -> Iterator[str]:
+def check_part(part: Part) -> Iterator[str]:
+    """What is wrong with a part's ids and rows."""
     place = "the log" if part.segment is None else str(part.segment.folder / part.segment.entry.rows.name)
     if part.segment is not None and not bool((part.ids[1:] > part.ids[:-1]).all()):
         yield f"{part.segment.folder / part.segment.entry.ids.name}: the ids are not in order"
