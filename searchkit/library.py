@@ -231,7 +231,7 @@ class Library(LibraryReader):
         from searchkit.indexer.moving import export_library
 
         chosen = parse_filter(where) if isinstance(where, str) else where
-        modalities = parse_modalities(to)
+        modalities = None if to is None else parse_modalities(to)
         return export_library(self, Path(folder), kind=kind, to=modalities, where=chosen, report=progress)
 
     def status(self) -> LibraryStatus:

@@ -60,7 +60,7 @@ def export_library(
     folder: Path,
     *,
     kind: str,
-    to: Sequence[Modality] = tuple(Modality),
+    to: Sequence[Modality] | None = None,
     where: Filter | None = None,
     report: Report | None = None,
 ) -> ExportReport:
@@ -70,7 +70,7 @@ def export_library(
         library: what to export.
         folder: a folder that does not exist yet, or is empty.
         kind: "parquet" or "npy".
-        to: the modalities to export.
+        to: the modalities to export; None for all.
         where: the only files to export.
         report: told how far it is.
 
@@ -106,12 +106,12 @@ def export_library(
     return ExportReport(landing.place, kind, len(asset_ids), sum(counts.values()), counts)
 
 
-def _collections(rows: Connection, to: Sequence[Modality]) -> list[tuple[CollectionRef, Space]]:
+def _collections(rows: Connection, to: Sequence[Modality] | None) -> list[tuple[CollectionRef, Space]]:
     return [
         (ref, space)
         for space_id, space in spaces.spaces(rows)
         for ref in spaces.collections_of(rows, space_id)
-        if ref.modality in to
+        if to is None or ref.modality in to
     ]
 
 

@@ -56,11 +56,11 @@ def _salvage(folder: Path, dim: int) -> list[str]:
     except (StoreCorrupt, FileNotFoundError) as error:
         if not any(folder.glob("seg-*")) and not path.exists():
             return []
-        said = error.message if isinstance(error, StoreCorrupt) else f"{path} is missing"
+        reason = error.message if isinstance(error, StoreCorrupt) else f"{path} is missing"
         # without it nobody can tell which files count, nor which of their rows are deleted
         last = max((int(each.name[4:12]) for each in folder.glob("log-????????")), default=0)
         _switch(folder, Manifest(dim=dim, generation=last + 1, log=f"log-{last + 1:08d}"), LOG_HEADER)
-        return [said]
+        return [reason]
     if old.dim != dim:
         return []  # opening it says so
     problems: list[str] = []
