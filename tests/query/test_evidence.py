@@ -77,3 +77,11 @@ def test_more_is_asked_of_a_score_in_a_larger_library():
     assert match_probability(0.0, 2) == match_probability(0.0, 25) == pytest.approx(0.1)
     assert match_probability(-1e6, 10) == 0
     assert match_probability(1e6, 10) == 1
+
+
+def test_what_is_nearly_the_query_itself_comes_before_all_else():
+    sound = evidence(audio("bark.wav"), AUDIO)
+    best = max(evidence(audio("bark.wav"), kind).of(0.96) for kind in (TEXT, IMAGE, AUDIO))
+    assert sound.of(0.999) > best + 5
+    assert evidence(audio("bark.wav"), IMAGE).of(0.999) < best + 5
+    assert not evidence(audio("bark.wav") + text("snow"), AUDIO, [0.5, 0.5]).same_kind

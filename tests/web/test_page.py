@@ -137,7 +137,7 @@ def test_a_dropped_sound_is_searched_with_and_words_can_be_added(
     drop(page, sample_media / "sounds" / "dog_barking.ogg", "audio/ogg")
     expect(page.locator(".chip__text")).to_have_text("dog_barking.ogg")
     wait_for_results(page)
-    expect(page.locator(".tile--audio .tile__name").first).to_have_text("dog_barking.ogg")
+    expect(page.locator(".tile__name").first).to_have_text("dog_barking.ogg")
     assert "audio%3Aupload" in page.url
     search(page, "in the snow")
     expect(page.locator(".chip")).to_have_count(2)
