@@ -28,8 +28,8 @@ _TEXT, _IMAGE, _AUDIO = Modality.TEXT, Modality.IMAGE, Modality.AUDIO
 
 _SIZES = (25, 1000)
 
-# From there on, rows of the query's own kind are copies of it (benchmarks/duplicates.py); the samples that the
-# tables were fitted on hold none.
+# From there on, rows of the query's own kind are copies of it (benchmarks/duplicates.py); the samples that
+# the tables were fitted on hold none.
 _COPY_SCORE = 0.97
 _COPY_WEIGHT = 10.0
 KNOTS = (-0.1, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8)
