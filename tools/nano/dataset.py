@@ -170,7 +170,7 @@ def build(folder: Path, pictures: Sequence[Picture], sounds: Sequence[Sound]) ->
     train_p, unseen_p, kept_p, copies = split_pictures(pictures)
     train_s, unseen_s, kept_s = split_sounds(sounds)
     write_shards(folder, "image-train", [("png", p.png, _said(p.captions)) for p in train_p])
-    write_shards(folder, "audio-train", [("flac", flac(s), [*map(plain, s.captions)]) for s in train_s])
+    write_shards(folder, "audio-train", [("flac", flac(s), [plain(s.name)]) for s in train_s])
     write_test(folder / "test", "unknown", unseen_p, unseen_s)
     write_test(folder / "test", "known", kept_p, kept_s)
     counts = {

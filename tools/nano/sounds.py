@@ -24,17 +24,16 @@ _EFFECTS = 120
 
 @dataclass(frozen=True)
 class Sound:
-    """A clip (n,) at 16 kHz, what it is called, and which take of that it is, counted from 0."""
+    """A clip (n,) at 16 kHz, what it is called, and which take of that it is, counted from 0.
+
+    Its name is all that is said of it: the frozen text tower never read "the sound of" in front of a name,
+    which makes all of them alike to it.
+    """
 
     waveform: Array
     name: str
     take: int
     source: str
-
-    @property
-    def captions(self) -> tuple[str, ...]:
-        """The name first, then with words that people put around it."""
-        return (self.name, f"sound of {self.name}", f"the sound of {self.name}", f"{self.name} sound")
 
 
 def font_sounds(font: Path) -> Iterator[Sound]:
