@@ -46,11 +46,13 @@ def draw(results: list[dict[str, Any]], folder: Path) -> list[Path]:
                     largest[key],
                     marker,
                     color=_COLOURS[name],
-                    label=f"{_NAMES[name]}, {kind}",
+                    label=f"{_NAMES[name]}, {kind}, {largest['rows']:,}",
                 )
-        rows = max(result["rows"] for result in results)
         axes.set(
-            xlabel="ms for a query, one thread", ylabel="recall@10", title=f"{rows:,} vectors", xscale="log"
+            xlabel="ms for a query, one thread",
+            ylabel="recall@10",
+            title="recall against time, each at its largest size",
+            xscale="log",
         )
         return _save(pyplot, figure, axes, folder / "search_recall.png")
 
