@@ -31,7 +31,8 @@ THRESHOLDS: Mapping[Modality, float] = {
 """Lowest cosine of near-duplicates by modality.
 
 By benchmarks/duplicates.py for ``mini`` on sample_media: of pictures, four of five altered copies are found,
-and no two different ones; of sounds, six of ten, while of 114 effects and loops 2 % are taken for another.
+and no two different ones; of sounds, seven of ten. Of 114 effects and loops none is taken for another, of 166
+samples of instruments 6 %.
 """
 
 _SHARED = 0.5

@@ -6,9 +6,9 @@ Needs searchkit itself, npm, apt-get with dpkg (run `apt-get update` once before
 
     pip install torch==2.13.0 onnx==1.23.2 safetensors==0.8.0 resvg-py==0.5.0
 
-Downloads about 400 MB into the cache and takes five to ten minutes on two cores. Two builds on one machine
-gave the same bytes, but for `image.npz`: its head is trained with a fixed seed on two threads, and was not
-compared. On another processor the last digits of the tables may differ, and with them the model's revision.
+Downloads about 400 MB into the cache and takes five to ten minutes on two cores. The model card says how
+what it makes differs from what ships: last digits of tables, and the image head that is trained from them. On
+another processor these may differ, too, and with them the model's revision.
 """
 
 import argparse
@@ -127,7 +127,7 @@ def background_sounds(cache: Path) -> Iterator[AudioSample]:
         yield AudioSample(soxr.resample(mono, rate, 16_000).astype(np.float32), 16_000)
 
 
-def fit(cache: Path, model: Path, inputs: Inputs) -> None:
+def fit(cache: Path, model: Path, inputs: Inputs, *, seed: int = 0) -> None:
     images = read_words(HERE / "mini" / "imagenet_words.txt", 1000)
     sounds = read_words(HERE / "mini" / "audioset_words.txt", 521)
     listed = next(fetch("opencv-doc", cache).rglob("classification_classes_ILSVRC2012.txt"))
@@ -150,7 +150,7 @@ def fit(cache: Path, model: Path, inputs: Inputs) -> None:
     sound_gain = clear / (heard.mean(axis=0) + space.SOUND_FLOOR)
     image = space.fit_class_bridge(image_gain, space.IMAGE_TOP, *image_tables, seen)
     sound = space.fit_class_bridge(sound_gain, space.SOUND_TOP, *sound_tables, heard)
-    head = train_head(inputs.features, *space.caption_rows(captions, text, vocabulary))
+    head = train_head(inputs.features, *space.caption_rows(captions, text, vocabulary), seed=seed)
 
     np.savez(
         model / "text.npz",

@@ -10,7 +10,7 @@ import numpy as np
 
 from searchkit.encoders.mini.bridge import ClassBridge, FeatureHead, TextBridge, dequantise, join, unit
 from searchkit.encoders.mini.files import ModelFiles
-from searchkit.encoders.mini.logmel import RATE_HZ, log_mel_patches
+from searchkit.encoders.mini.logmel import RATE_HZ, at_common_level, log_mel_patches
 from searchkit.encoders.mini.pixels import to_square
 from searchkit.encoders.mini.tower import Tower
 from searchkit.errors import EncoderError
@@ -127,7 +127,10 @@ class ImageBranch(_Branch):
 
 
 class SoundBranch(_Branch):
-    """YAMNet: its 521 classes through words; mean and maximum over the patches count half each."""
+    """YAMNet: its 521 classes through words.
+
+    A sound is heard twice, as it is and at a common level; mean and maximum over the patches count half each.
+    """
 
     name = "sound"
 
@@ -137,18 +140,21 @@ class SoundBranch(_Branch):
         return self._class_bridge()
 
     def classify(self, sample: AudioSample) -> FloatArray:
-        """Class probabilities (521,), pooled over time."""
+        """Class probabilities (521,), pooled over time and both hearings."""
         if sample.rate_hz != RATE_HZ:
             raise EncoderError(
                 f"mini needs sound at {RATE_HZ} Hz, got {sample.rate_hz} Hz",
                 hint="resample it first, as searchkit.media.open_media does",
             )
-        patches = log_mel_patches(sample.waveform)
+        heard = self._pooled(sample.waveform) + self._pooled(at_common_level(sample.waveform))
+        return np.asarray(heard / 2, dtype=np.float32)
+
+    def _pooled(self, waveform: FloatArray) -> FloatArray:
+        patches = log_mel_patches(waveform)
         blocks = range(0, len(patches), PATCHES_AT_ONCE)
         logits = np.concatenate([self.tower.run(patches[i : i + PATCHES_AT_ONCE])[1] for i in blocks])
         probabilities = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
-        pooled = (probabilities.mean(axis=0) + probabilities.max(axis=0)) / 2
-        return np.asarray(pooled, dtype=np.float32)
+        return np.asarray((probabilities.mean(axis=0) + probabilities.max(axis=0)) / 2, dtype=np.float32)
 
     def features(self, sample: AudioSample) -> tuple[FloatArray, FloatArray]:
         """Roots of the class probabilities (521,), and the vector (dim,) of one sample."""

@@ -143,10 +143,10 @@ def _preprocessing() -> str:
     """Identity of what lies between a sample and the towers; the bridge is part of the revision."""
     values = (
         _REVISION,
-        (pixels.SIDE_PX, pixels.MARGIN, pixels.BORDER_TOLERANCE),
+        (pixels.SIDE_PX, pixels.MARGIN, pixels.BORDER_TOLERANCE, pixels.MOST_STRETCH),
         (logmel.RATE_HZ, logmel.FRAME_SAMPLES, logmel.HOP_SAMPLES, logmel.FFT_SAMPLES, logmel.LOG_OFFSET),
         (logmel.MEL_BANDS, logmel.MEL_LOW_HZ, logmel.MEL_HIGH_HZ),
-        (logmel.PATCH_FRAMES, logmel.PATCH_HOP_FRAMES),
+        (logmel.PATCH_FRAMES, logmel.PATCH_HOP_FRAMES, logmel.LEVEL, logmel.MOST_GAIN),
         branches.TEXT_TOKENS,
     )
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]

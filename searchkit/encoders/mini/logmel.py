@@ -13,6 +13,20 @@ MEL_BANDS, MEL_LOW_HZ, MEL_HIGH_HZ = 64, 125.0, 7500.0
 LOG_OFFSET = 0.001
 PATCH_FRAMES, PATCH_HOP_FRAMES = 96, 48
 PATCH_SAMPLES = (PATCH_FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES
+LEVEL, MOST_GAIN = 0.1, 30.0
+
+
+def at_common_level(waveform: Floats) -> Floats:
+    """Bring a waveform (n,) to a root mean square of 0.1 (-20 dB) and repeat it until it fills a patch.
+
+    What is faint is amplified by 30 at most, so that silence stays silence.
+    """
+    if waveform.size < PATCH_SAMPLES:
+        waveform = np.tile(waveform, -(-PATCH_SAMPLES // waveform.size))[:PATCH_SAMPLES]
+    # Samples far beyond 1 must not overflow when they are squared.
+    waveform = waveform / np.float32(max(1.0, float(np.abs(waveform).max())))
+    level = float(np.sqrt(np.mean(np.square(waveform), dtype=np.float64)))
+    return np.asarray(waveform * np.float32(min(LEVEL / max(level, 1e-6), MOST_GAIN)), dtype=np.float32)
 
 
 def log_mel_patches(waveform: Floats) -> Floats:
