@@ -56,8 +56,13 @@ def _open_to_others(fd: int) -> None:
 
 
 @contextmanager
-def replace_file(path: Path) -> Iterator[IO[bytes]]:
+def replace_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     """Write a file whole or not at all: temporary file, fsync, rename, fsync of the folder.
+
+    Args:
+        path: the file.
+        sync: False for what can be made or sent again: readers still find all of it or nothing, but a power
+            cut may take it, and nobody waits for the disk.
 
     Yields:
         A binary file open for writing in the same folder; it becomes ``path`` when the block ends without
@@ -73,10 +78,12 @@ def replace_file(path: Path) -> Iterator[IO[bytes]]:
             with os.fdopen(fd, "wb") as file:
                 _open_to_others(fd)
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(path)
-            fsync_folder(path.parent)
+            if sync:
+                fsync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from searchkit.durable import replace_file
+from searchkit.errors import DiskFull
 
 __all__ = ["FileCache", "KeyedLocks"]
 
@@ -71,17 +73,10 @@ class FileCache:
     def write(self, name: str, content: bytes) -> None:
         """Keep a file, if that is possible."""
         path = self._path(name)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, DiskFull):
             path.parent.mkdir(parents=True, exist_ok=True)
-            # No fsync: what a power cut takes is made again.
-            fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(content)
-                Path(temporary).replace(path)
-            except OSError:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with replace_file(path, sync=False) as file:
+                file.write(content)
         with self._lock:
             self._writes += 1
             due = self._writes % _PRUNE_EVERY == 0

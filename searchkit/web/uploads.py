@@ -88,7 +88,7 @@ class UploadStore:
             return self._keep(path, replace(known, name=shown))
         self._folder.mkdir(parents=True, exist_ok=True)
         self._prune(len(content))
-        with replace_file(path) as file:
+        with replace_file(path, sync=False) as file:
             file.write(content)
         try:
             upload = self._look(upload_id, path, shown, len(content))
@@ -98,7 +98,7 @@ class UploadStore:
         return self._keep(path, upload)
 
     def _keep(self, path: Path, upload: Upload) -> Upload:
-        with replace_file(path.with_suffix(".json")) as file:
+        with replace_file(path.with_suffix(".json"), sync=False) as file:
             file.write(json.dumps(asdict(upload)).encode())
         return upload
 
@@ -176,9 +176,11 @@ class UploadStore:
         try:
             known = json.loads((self._folder / f"{upload_id}.json").read_bytes())
             upload = Upload(**{**known, "modality": Modality(known["modality"])})
+            # A power cut may leave a file without its content.
+            whole = (self._folder / upload_id).stat().st_size == upload.size_bytes
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return upload if (self._folder / upload_id).is_file() else None
+        return upload if whole else None
 
     def _prune(self, coming_bytes: int) -> None:
         oldest_s = time.time() - self._keep_s

@@ -53,7 +53,8 @@ def test_no_request_that_the_description_allows_breaks_the_server(described: sch
         def check(case: schemathesis.Case) -> None:
             nonlocal tried
             tried += 1
-            case.call_and_validate(headers={"host": "127.0.0.1"}, checks=CHECKS)
+            # Its own ten seconds would fail a good answer where other tests keep the machine busy.
+            case.call_and_validate(headers={"host": "127.0.0.1"}, checks=CHECKS, timeout=300)
 
         check()
     assert tried > 200

@@ -8,6 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from searchkit.library import Library
+from searchkit.web import create_app
+from tests.web.conftest import BASE
 
 
 def bark(sample_media: Path) -> bytes:
@@ -56,6 +58,20 @@ def test_an_upload_can_be_searched_with_and_shared(api: TestClient, sample_media
     preview = api.get(f"/v1/uploads/{kept['id'].removeprefix('upload/')}/preview").json()
     assert max(preview["peaks"]) == 100
     assert api.get(f"/v1/uploads/{kept['id'].removeprefix('upload/')}/media").content == bark(sample_media)
+
+
+def test_an_upload_that_lost_its_content_can_be_sent_again(
+    small: tuple[Path, Library], sample_media: Path
+) -> None:
+    sent = {"file": ("bark.ogg", bark(sample_media))}
+    with TestClient(create_app(small[1]), base_url=BASE) as api:
+        kept = api.post("/v1/uploads", files=sent).json()
+        (content,) = (small[1].folder / "cache" / "uploads").glob(kept["id"].removeprefix("upload/"))
+        content.write_bytes(b"")
+        lost = api.get("/v1/search", params={"q": kept["source"]})
+        assert (lost.status_code, "send it again" in lost.text) == (400, True)
+        assert api.post("/v1/uploads", files=sent).json() == kept
+        assert api.get("/v1/search", params={"q": kept["source"]}).status_code == 200
 
 
 def test_weights_signs_and_filters_change_the_answer(api: TestClient) -> None:
