@@ -6,6 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline: the time of one example says more about the machine than about the code. The same examples in
+# every run, so that a failure is of the change at hand; `--hypothesis-profile explore` looks for new ones.
+settings.register_profile(
+    "searchkit", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("explore", settings.get_profile("searchkit"), derandomize=False, max_examples=500)
+settings.load_profile("searchkit")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from searchkit.media.passages import passages
@@ -11,7 +11,6 @@ WORDS = st.lists(st.text("abcdefgh.!é漢。", min_size=1, max_size=30), min_siz
 JOINTS = st.sampled_from([" ", "\n", "\n\n", "  ", "\t", "\n \n"])
 
 
-@settings(deadline=None)
 @given(WORDS, JOINTS, st.integers(12, 120), st.data())
 def test_passages_fit_and_cover_the_text_in_order(
     words: list[str], joint: str, chars: int, data: st.DataObject

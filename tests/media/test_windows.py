@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from searchkit.media.windows import overlapping_windows
@@ -13,7 +13,6 @@ def streams(draw: st.DrawFn) -> tuple[list[int], int, int]:
     return draw(st.lists(st.integers(0, 50), max_size=12)), window, draw(st.integers(0, window - 1))
 
 
-@settings(deadline=None)
 @given(streams())
 def test_windows_cover_the_stream_and_overlap_as_asked(stream: tuple[list[int], int, int]) -> None:
     lengths, window, overlap = stream
