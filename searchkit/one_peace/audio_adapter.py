@@ -91,6 +91,7 @@ class AudioAdapter(Adapter):
         src_audios: Tensor,
         audio_padding_masks: Tensor,
         *,
+        frames: Tensor | None = None,
         preserved: Preserved | None = None,
         isolate: bool = False,
     ) -> Embedded:
@@ -99,6 +100,7 @@ class AudioAdapter(Adapter):
         Args:
             src_audios: normalised 16 kHz waveforms, padded with zeros.
             audio_padding_masks: (B, frames + 1), True at padding; cls first.
+            frames: what `embed_frames` gave for them, where several passes share it.
             preserved: positions that a masked pass keeps.
             isolate: keep padding out of the positional convolutions.
 
@@ -111,14 +113,13 @@ class AudioAdapter(Adapter):
         if preserved is not None and preserved.mask_token is not None:
             x = self.fill_masked(preserved, length)
         else:
-            if self.embed_audios is None:
-                raise EncoderError("this audio adapter has no waveform encoder: it decodes only")
-            frames = frame_count(src_audios.size(1), self.spec)
-            if frames != length - 1 or frames < 1:
+            count = frame_count(src_audios.size(1), self.spec)
+            if count != length - 1 or count < 1:
                 raise EncoderError(
-                    f"{src_audios.size(1)} samples give {frames} frames, the padding mask has {length - 1}"
+                    f"{src_audios.size(1)} samples give {count} frames, the padding mask has {length - 1}"
                 )
-            x = torch.cat([self.cls_embedding.expand(batch, -1, -1), self.embed_audios(src_audios)], dim=1)
+            frames = self.embed_frames(src_audios) if frames is None else frames
+            x = torch.cat([self.cls_embedding.expand(batch, -1, -1), frames], dim=1)
             if preserved is not None:
                 x = gather_positions(x, preserved)
         padding_mask = audio_padding_masks.bool()
@@ -126,6 +127,17 @@ class AudioAdapter(Adapter):
         keep = ~used_mask[:, 1:, None] if isolate and bool(used_mask.any()) else None
         x = self._finish_audio(x, length, keep, preserved)
         return self.embedded(x, padding_mask, preserved)
+
+    def embed_frames(self, src_audios: Tensor) -> Tensor:
+        """Waveforms (B, samples) as frames (B, T, dim), before positions.
+
+        Raises:
+            EncoderError: the adapter only decodes.
+        """
+        if self.embed_audios is None:
+            raise EncoderError("this audio adapter has no waveform encoder: it decodes only")
+        frames: Tensor = self.embed_audios(src_audios)
+        return frames
 
     def _finish_audio(
         self, x: Tensor, length: int, keep: Tensor | None, preserved: Preserved | None

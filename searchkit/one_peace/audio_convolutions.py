@@ -26,11 +26,13 @@ class StridedConvolution(nn.Conv1d):
         self.packed: PackedLinear | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (T, C_in) to (T_out, C_out)."""
+        """Map (T, C_in) to (T_out, C_out), or (B, T, C_in) to (B, T_out, C_out)."""
         kernel, stride, channels = self.kernel_size[0], self.stride[0], self.in_channels
-        frames = (len(x) - kernel) // stride + 1
+        frames = (x.size(-2) - kernel) // stride + 1
         x = x.contiguous()
-        rows = x.as_strided((frames, kernel * channels), (stride * channels, 1), x.storage_offset())
+        size, steps = (frames, kernel * channels), (stride * channels, 1)
+        clips = x.shape[:-2]
+        rows = x.as_strided((*clips, *size), (*x.stride()[: len(clips)], *steps), x.storage_offset())
         if self.packed is not None:
             product: Tensor = self.packed(rows.contiguous())
             return product
@@ -56,7 +58,13 @@ class ConvolutionLayers(nn.Module):
             channels_in = channels
 
     def forward(self, waveforms: Tensor) -> Tensor:
-        """Map (B, samples) to (B, frames, channels), clip by clip: a whole batch would not fit any cache."""
+        """Map (B, samples) to (B, frames, channels).
+
+        Clip by clip, because a whole batch would not fit any cache; at once in training, which keeps all of
+        it in memory anyway.
+        """
+        if torch.is_grad_enabled():
+            return self._clip(waveforms[..., None])
         return torch.stack([self._clip(waveform[:, None]) for waveform in waveforms])
 
     def _clip(self, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from searchkit.errors import CheckpointError
 from searchkit.one_peace.adapter import Preserved
+from searchkit.one_peace.audio_adapter import AudioAdapter
 from searchkit.one_peace.config import ModelConfig
 from searchkit.one_peace.trunk import Encoded
 from searchkit.one_peace.wrapper import EncoderWrapper
@@ -53,6 +54,12 @@ class PretrainModel(nn.Module):
         """An unmasked pass over one modality or several joined."""
         encoded: Encoded = self.encoder_wrapper(inputs)
         return encoded
+
+    def embed_frames(self, src_audios: Tensor) -> Tensor:
+        """Waveforms (B, samples) as the frames that every pass of the audio stage begins with."""
+        adapter = self.encoder_wrapper.get_submodule("audio_adapter")
+        assert isinstance(adapter, AudioAdapter)
+        return adapter.embed_frames(src_audios)
 
     def project(self, modality: str, encoded: Encoded) -> Tensor:
         """Unit vectors (B, dim) for contrast, from a modality's cls position."""

@@ -144,6 +144,8 @@ def pretrain_loss(
     given = {"text": {"src_tokens": inputs["src_tokens"]}, other: {f"src_{other}s": inputs[f"src_{other}s"]}}
     if other == "audio":
         given[other]["audio_padding_masks"] = inputs["audio_padding_masks"]
+        # Every pass sees the same frames before positions, and the convolutions cost most of a step.
+        given[other]["frames"] = model.embed_frames(inputs["src_audios"])
 
     with torch.no_grad():
         model.logit_scale.clamp_(0, math.log(100))

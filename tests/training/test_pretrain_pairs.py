@@ -33,6 +33,18 @@ def test_lines_that_are_no_pair_are_counted_with_their_reason(tmp_path: Path) ->
     assert '"path" with "modality"' in places[5]
 
 
+def test_a_pair_may_come_several_times_in_an_epoch(tmp_path: Path) -> None:
+    manifest = tmp_path / "pairs.jsonl"
+    lines = [{"image": f"{n}.png", "text": "a", "repeat": repeat} for n, repeat in enumerate((3, 1, 0, "2"))]
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    said = json.dumps({"text": "a", "repeat": 2}).encode()
+    shard = write_shard(tmp_path / "a.tar", {"x.png": png(1), "x.json": said})
+    found = open_pairs([manifest, shard], "image")
+    assert [pair.path.name for pair in found.pairs] == ["0.png"] * 3 + ["1.png"] + ["a.tar"] * 2
+    assert len(found.skipped) == 2
+    assert all('"repeat" must be' in reason for reason in found.skipped.values())
+
+
 def test_a_shard_groups_files_by_key(tmp_path: Path) -> None:
     shard = write_shard(
         tmp_path / "a-0000.tar",

@@ -1,15 +1,17 @@
 """Builds the training shards and the test sets from unpacked packages; knows no model but `mini`'s features.
 
 Test sets hold concepts that no training caption names, and other pictures or takes of concepts that some do.
+What is both seen and heard in training is so by the same word on both sides, never by a pair of the two.
 """
 
+import hashlib
 import io
 import json
 import random
 import re
 import tarfile
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +33,11 @@ NEAR_COPY = 0.97
 """Cosine of `mini`'s picture vectors from which a training picture counts as a copy of a test picture."""
 TEST_TAKES = 3
 KEPT_STYLE = "twitter"
-"""Of every sixth emoji that is trained on, this vendor's drawing is kept for the test."""
+"""The vendor whose drawing of every sixth trained emoji, and of all that can be heard, is for the test."""
+KEPT_CLIPART = 3
+"""Of what can be heard, one drawing of Openclipart in so many is for the test."""
+PAIRS_PER_THING = 60
+"""Things that are both seen and heard come at least this often in an epoch, on either side."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,25 @@ def split_pictures(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Pic
     unseen = [p for p in pictures if p.concept in held]
     rest = [p for p in pictures if p.concept not in held and not _names_any(p.captions, held)]
     kept = [p for p in rest if p.source == KEPT_STYLE and one_in(f"style {p.concept}", 6)]
+    kept += _of_things(p for p in rest if not any(p is other for other in kept))
     kept_ids = {id(p) for p in kept}
     train = [p for p in rest if id(p) not in kept_ids]
     copies = _near_copies(train, unseen + kept)
     return [p for p, copy in zip(train, copies, strict=True) if not copy], unseen, kept, int(copies.sum())
+
+
+def _of_things(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    """Those to keep for the test of what can be heard: one style, and some of the single drawings."""
+    single: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        thing = heard_and_seen(picture.concept)
+        if thing and picture.source == KEPT_STYLE:
+            yield picture
+        elif thing and picture.source == "openclipart":
+            single[thing].append(picture)
+    for drawings in single.values():
+        drawings.sort(key=lambda picture: hashlib.sha256(picture.png).hexdigest())
+        yield from drawings[KEPT_CLIPART - 1 :: KEPT_CLIPART]
 
 
 def split_sounds(sounds: Sequence[Sound]) -> tuple[list[Sound], list[Sound], list[Sound]]:
@@ -101,14 +122,18 @@ def _near_copies(train: Sequence[Picture], test: Sequence[Picture]) -> Array:
     return np.asarray((vectors[0] @ vectors[1].T).max(axis=1) > NEAR_COPY)
 
 
-def write_shards(folder: Path, name: str, samples: Sequence[tuple[str, bytes, Sequence[str]]]) -> None:
-    """Shards in the WebDataset convention: KEY.EXTENSION and KEY.json beside each other, in seeded order."""
+def write_shards(folder: Path, name: str, samples: Sequence[tuple[str, bytes, Sequence[str], int]]) -> None:
+    """Shards in the WebDataset convention: KEY.EXTENSION and KEY.json beside each other, in seeded order.
+
+    A sample is its extension, its bytes, its captions, and how often an epoch has it.
+    """
     order = list(samples)
     random.Random(name).shuffle(order)
     for start in range(0, len(order), SHARD_SIZE):
         with tarfile.open(folder / f"{name}-{start // SHARD_SIZE:04d}.tar", "w") as shard:
-            for number, (extension, media, captions) in enumerate(order[start : start + SHARD_SIZE], start):
-                said = json.dumps({"text": list(captions)}).encode()
+            part = enumerate(order[start : start + SHARD_SIZE], start)
+            for number, (extension, media, captions, repeat) in part:
+                said = json.dumps({"text": list(captions), "repeat": repeat}).encode()
                 for ending, content in ((extension, media), ("json", said)):
                     entry = tarfile.TarInfo(f"{number:06d}.{ending}")
                     entry.size = len(content)
@@ -158,10 +183,19 @@ def plain(caption: str) -> str:
     return re.sub(r"\s+", " ", caption.lower()).strip()
 
 
-def _said(captions: Sequence[str]) -> list[str]:
-    """What is said of a picture in training: its name, alone or with one keyword."""
+def said(captions: Sequence[str], shared: Collection[str]) -> list[str]:
+    """What is said in training: a name, alone or with one keyword; mostly the thing, where it is shared."""
     name, *keywords = map(plain, captions)
-    return [name, *(f"{name}, {keyword}" for keyword in keywords if keyword != name)]
+    whole = [name, *(f"{name}, {keyword}" for keyword in keywords if keyword != name)]
+    thing = heard_and_seen(name)
+    return [thing, thing, *whole[:2]] if thing in shared else whole
+
+
+def repeats(names: Sequence[str], shared: Collection[str]) -> list[int]:
+    """How often an epoch has each sample, by its name."""
+    things = [heard_and_seen(name) for name in names]
+    counts = Counter(things)
+    return [-(-PAIRS_PER_THING // counts[thing]) if thing in shared else 1 for thing in things]
 
 
 def build(folder: Path, pictures: Sequence[Picture], sounds: Sequence[Sound]) -> dict[str, int]:
@@ -169,14 +203,21 @@ def build(folder: Path, pictures: Sequence[Picture], sounds: Sequence[Sound]) ->
     folder.mkdir(parents=True, exist_ok=True)
     train_p, unseen_p, kept_p, copies = split_pictures(pictures)
     train_s, unseen_s, kept_s = split_sounds(sounds)
-    write_shards(folder, "image-train", [("png", p.png, _said(p.captions)) for p in train_p])
-    write_shards(folder, "audio-train", [("flac", flac(s), [plain(s.name)]) for s in train_s])
+    seen, heard = [p.concept for p in train_p], [s.name for s in train_s]
+    shared = ({*map(heard_and_seen, seen)} & {*map(heard_and_seen, heard)}) - {""}
+    images = zip(train_p, repeats(seen, shared), strict=True)
+    write_shards(
+        folder, "image-train", [("png", p.png, said(p.captions, shared), times) for p, times in images]
+    )
+    audios = zip(train_s, repeats(heard, shared), strict=True)
+    write_shards(folder, "audio-train", [("flac", flac(s), said([s.name], shared), n) for s, n in audios])
     write_test(folder / "test", "unknown", unseen_p, unseen_s)
     write_test(folder / "test", "known", kept_p, kept_s)
     counts = {
         "image pairs": len(train_p),
         "audio pairs": len(train_s),
         "near-copies removed": copies,
+        "things both seen and heard": len(shared),
         "pictures of held-out concepts": len(unseen_p),
         "held-out concepts": len({p.concept for p in unseen_p}),
         "other pictures of trained concepts": len(kept_p),

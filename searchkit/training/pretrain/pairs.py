@@ -21,6 +21,7 @@ _MEDIA = {
     "image": frozenset(["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]),
     "audio": frozenset(["wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif"]),
 }
+_MOST_REPEATS = 1000
 _TEXT_FIELDS = ("text", "caption", "captions", "texts")
 
 
@@ -35,6 +36,7 @@ class Pair:
         path: the file that holds the media, alone or among others.
         start: where the bytes begin.
         size_bytes: how many there are; None for the whole file.
+        repeat: how often an epoch has it.
     """
 
     key: str
@@ -43,6 +45,7 @@ class Pair:
     path: Path
     start: int = 0
     size_bytes: int | None = None
+    repeat: int = 1
 
     def read(self) -> bytes:
         """The media's bytes.
@@ -81,7 +84,7 @@ def open_pairs(sources: Sequence[Path], modality: str) -> PairSet:
             if isinstance(found, str):
                 skipped[place] = found
             elif found.modality == modality:
-                pairs.append(found)
+                pairs.extend([found] * found.repeat)
     if not pairs:
         named = ", ".join(map(str, sources))
         raise UsageError(
@@ -125,7 +128,7 @@ def _from_line(line: Any, folder: Path) -> Pair:
         modality, path = named[0], line[named[0]]
     else:
         raise ValueError('it needs "path" with "modality", or "image" or "audio"')
-    return Pair(str(path), modality, _texts(line), folder / str(path))
+    return Pair(str(path), modality, _texts(line), folder / str(path), repeat=_repeat(line))
 
 
 def _texts(values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -134,6 +137,13 @@ def _texts(values: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
         raise ValueError("it has no text")
     return tuple(texts)
+
+
+def _repeat(values: Mapping[str, Any]) -> int:
+    repeat = values.get("repeat", 1)
+    if not isinstance(repeat, int) or not 1 <= repeat <= _MOST_REPEATS:
+        raise ValueError(f'"repeat" must be a whole number from 1 to {_MOST_REPEATS}')
+    return repeat
 
 
 def _read_shard(path: Path) -> Iterator[tuple[str, Pair | str]]:
@@ -173,6 +183,7 @@ def _from_members(
     if said is None or stream is None:
         raise ValueError("it has no text")
     content = stream.read().decode("utf-8", "replace")
-    texts = _texts(json.loads(content) if said.name.endswith("json") else {"text": content.strip()})
+    values = json.loads(content) if said.name.endswith("json") else {"text": content.strip()}
     member = members[extension]
-    return Pair(f"{path}:{key}", modality, texts, path, member.offset_data, member.size)
+    place = (path, member.offset_data, member.size)
+    return Pair(f"{path}:{key}", modality, _texts(values), *place, _repeat(values))
