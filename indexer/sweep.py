@@ -10,10 +10,12 @@ from searchkit.catalog import assets, segments, spaces
 from searchkit.catalog.tables import SegmentState
 from searchkit.errors import UnknownId
 from searchkit.indexer.writer import Writer
+from searchkit.types import FloatArray, IdArray, VectorStore
 
 __all__ = ["forget", "refresh_moments", "sweep"]
 
 _MOMENT_ROWS = 4096
+_MOMENT_BLOCK = 256
 
 
 def sweep(writer: Writer, *, stale_pending: bool = False) -> int:
@@ -66,12 +68,20 @@ def refresh_moments(writer: Writer) -> None:
         if not ids:
             continue
         try:
-            rows = writer.store(collection_id).fetch(np.array(ids, dtype=np.int64))
+            mean, variance = _moments(writer.store(collection_id), np.array(ids, dtype=np.int64))
         except UnknownId:
             continue  # vectors are missing: `verify` says so, and a mean is no reason to end a run
-        mean, variance = rows.mean(axis=0, dtype=np.float64), rows.var(axis=0, dtype=np.float64)
         with catalog.write() as connection:
-            spaces.set_moments(
-                connection, collection_id, mean.astype(np.float32), variance.astype(np.float32), len(ids)
-            )
+            spaces.set_moments(connection, collection_id, mean, variance, len(ids))
     writer.touched.clear()
+
+
+def _moments(store: VectorStore, ids: IdArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance (dim,) of stored rows, a few at a time."""
+    total, squares = np.zeros(store.dim), np.zeros(store.dim)
+    for start in range(0, len(ids), _MOMENT_BLOCK):
+        rows = store.fetch(ids[start : start + _MOMENT_BLOCK]).astype(np.float64)
+        total += rows.sum(axis=0)
+        squares += np.einsum("nd,nd->d", rows, rows)
+    mean = total / len(ids)
+    return mean.astype(np.float32), np.maximum(squares / len(ids) - mean**2, 0).astype(np.float32)

@@ -102,6 +102,31 @@ def test_compacting_leaves_one_segment_without_dead_rows(tmp_path: Path) -> None
     store.close()
 
 
+def test_merging_keeps_rows_that_lie_between_each_other(tmp_path: Path) -> None:
+    tuning = Tuning(seal=2000, tier=100)
+    store = FaissStore(tmp_path, DIM, tuning=tuning)
+    rows = clustered(4000)
+    chosen = np.random.default_rng(2).permutation(4000)
+    for part in (chosen[:2000], chosen[2000:]):
+        store.upsert(part, rows[part])
+    store.delete(range(1000, 2500, 7))
+    store.compact()
+    kept = np.setdiff1d(np.arange(4000), np.arange(1000, 2500, 7))
+    assert store.describe().segments == 1
+    assert store.ids().tolist() == kept.tolist()
+    assert np.array_equal(store.fetch(kept), rows[kept].astype(np.float16).astype(np.float32))
+    store.close()
+
+
+def test_codes_lie_on_disk_as_faiss_writes_them(tmp_path: Path) -> None:
+    store = filled(tmp_path, 5000, CODED)
+    store.compact()
+    store.close()
+    index = faiss.read_index(str(the(tmp_path, "*.codes")))
+    assert index.ntotal == 5000
+    assert faiss.serialize_index(index).tobytes() == the(tmp_path, "*.codes").read_bytes()
+
+
 def test_codes_find_nearly_all_and_score_exactly(tmp_path: Path) -> None:
     store = filled(tmp_path, 12_000, CODED, step=400)
     store.close()

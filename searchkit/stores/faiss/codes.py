@@ -7,6 +7,7 @@ variance evenly over its bits. It knows nothing of exact scores.
 
 from __future__ import annotations
 
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,14 @@ ROTATION_SEED = 20240521
 _QUERY_BITS = (
     2  # more bits cost time and, with so many candidates rescored, find no more; 0 (none) is slowest
 )
-_BUILD_ROWS = 4096
+_BUILD_ROWS = 1024
 _TRAIN_ROWS = 8192
 _ROTATIONS: dict[int, Any] = {}
 _MUTEX = threading.Lock()
+
+
+class _Stopped(Exception):
+    """The store is being closed."""
 
 
 class Codes:
@@ -75,26 +80,57 @@ def rotation(dim: int) -> Any:
 
 
 def build_codes(segment: Segment, stop: threading.Event) -> FileEntry | None:
-    """Write a segment's codes durably; None when told to stop.
+    """Write a segment's codes durably, block by block; None when told to stop.
 
     Raises:
         DiskFull: the device is full.
     """
     import faiss
 
-    rotate = rotation(segment.dim)
-    index = faiss.IndexRaBitQ(rotate.d_out, faiss.METRIC_INNER_PRODUCT)
-    step = max(1, len(segment.rows) // _TRAIN_ROWS)
-    index.train(rotate.apply_py(_wide(segment.rows[::step][:_TRAIN_ROWS])))
-    for start in range(0, len(segment.rows), _BUILD_ROWS):
-        if stop.is_set():
-            return None
-        index.add(rotate.apply_py(_wide(segment.rows[start : start + _BUILD_ROWS])))
+    rotate, count = rotation(segment.dim), len(segment.rows)
+    index: Any = faiss.IndexRaBitQ(rotate.d_out, faiss.METRIC_INNER_PRODUCT)
+    # All that it learns is the mean, and the mean of one row is that row.
+    index.train(rotate.apply_py(_mean(segment)))
     name = segment.entry.name + CODES_SUFFIX
-    with replace_file(segment.folder / name) as file:
-        written = Checksum(file)
-        written.write(faiss.serialize_index(index).data)
-        return written.entry(name)
+    try:
+        with replace_file(segment.folder / name) as file:
+            written = Checksum(file)
+            head, tail = _frame(index, count)
+            written.write(head)
+            for start in range(0, count, _BUILD_ROWS):
+                if stop.is_set():
+                    raise _Stopped
+                index.add(rotate.apply_py(_wide(segment.rows[start : start + _BUILD_ROWS])))
+                written.write(faiss.vector_to_array(index.codes).data)
+                index.reset()
+            written.write(tail)
+            return written.entry(name)
+    except _Stopped:
+        return None
+
+
+def _mean(segment: Segment) -> FloatArray:
+    """The mean (1, dim) of rows from all over a segment."""
+    total, step = np.zeros(segment.dim), max(1, len(segment.rows) // _TRAIN_ROWS)
+    rows = segment.rows[::step][:_TRAIN_ROWS]
+    for start in range(0, len(rows), _BUILD_ROWS):
+        total += _wide(rows[start : start + _BUILD_ROWS]).sum(axis=0, dtype=np.float64)
+    return (total / len(rows)).astype(np.float32)[None]
+
+
+def _frame(index: Any, count: int) -> tuple[bytes, bytes]:
+    """What faiss writes before and after the codes of ``count`` rows, given an index without any."""
+    import faiss
+
+    empty = faiss.serialize_index(index).tobytes()
+    index.add(np.zeros((1, index.d), dtype=np.float32))
+    codes = faiss.vector_to_array(index.codes).tobytes()
+    single = faiss.serialize_index(index).tobytes()
+    index.reset()
+    # The length of the codes stands before them, the number of rows after the kind and the dimension.
+    place = single.index(struct.pack("<Q", len(codes)) + codes)
+    head = single[:8] + struct.pack("<q", count) + single[16:place]
+    return head + struct.pack("<Q", count * len(codes)), empty[place + 8 :]
 
 
 def codes_of(segment: Segment) -> Codes | None:

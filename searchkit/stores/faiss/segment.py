@@ -85,25 +85,22 @@ class Segment:
 
 
 def write_segment(
-    folder: Path, name: str, dim: int, ids: IdArray, blocks: Iterable[HalfArray]
+    folder: Path, name: str, dim: int, count: int, blocks: Iterable[tuple[IdArray, HalfArray]]
 ) -> SegmentEntry:
-    """Write a segment durably: ascending ids (N,), and its rows block by block.
+    """Write a segment of ``count`` rows durably: ids, ascending over all blocks, and their rows.
 
     Raises:
         DiskFull: the device is full; nothing of the segment counts.
     """
-    with replace_file(folder / f"{name}.rows") as file:
-        written = Checksum(file)
-        written.write(rows_header(dim, len(ids)))
-        for block in blocks:
+    with replace_file(folder / f"{name}.ids") as ids_file, replace_file(folder / f"{name}.rows") as rows_file:
+        written_ids, written = Checksum(ids_file), Checksum(rows_file)
+        written.write(rows_header(dim, count))
+        for ids, block in blocks:
+            written_ids.write(ids.astype("<i8").tobytes())
             for start in range(0, len(block), _CHUNK_ROWS):
                 written.write(np.ascontiguousarray(block[start : start + _CHUNK_ROWS], dtype="<f2").tobytes())
-        rows = written.entry(f"{name}.rows")
-    with replace_file(folder / f"{name}.ids") as file:
-        written = Checksum(file)
-        written.write(ids.astype("<i8").tobytes())
-        listed = written.entry(f"{name}.ids")
-    return SegmentEntry(name=name, count=len(ids), rows=rows, ids=listed)
+        rows, listed = written.entry(f"{name}.rows"), written_ids.entry(f"{name}.ids")
+    return SegmentEntry(name=name, count=count, rows=rows, ids=listed)
 
 
 def write_mask(folder: Path, name: str, mask: BoolArray) -> FileEntry:

@@ -20,16 +20,18 @@ from searchkit.errors import DiskFull
 from searchkit.stores.faiss.codes import CODES_SUFFIX, build_codes
 from searchkit.stores.faiss.graph import GRAPH_SUFFIX, build_graph
 from searchkit.stores.faiss.manifest import FileEntry, SegmentEntry
+from searchkit.stores.faiss.merging import live_ids, merged_rows
 from searchkit.stores.faiss.segment import HalfArray, Segment, write_segment
 from searchkit.stores.faiss.snapshot import Part
 from searchkit.stores.faiss.tuning import Tuning
 from searchkit.stores.faiss.writer import CollectionWriter
+from searchkit.types import IdArray
 
 __all__ = ["Upkeep", "plan_merge"]
 
+_Block: TypeAlias = tuple[IdArray, HalfArray]
 Build: TypeAlias = Callable[[Segment, threading.Event], FileEntry | None]
 
-_BLOCK_ROWS = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -132,10 +134,9 @@ class Upkeep:
             name = self._writer.new_name()
         writer, dim = self._writer, parts[0].rows.shape[1]
         names = [part.segment.entry.name for part in parts if part.segment]
-        ids = np.concatenate([part.ids[part.live_positions()] for part in parts])
-        order = np.argsort(ids, kind="stable")
         with writer.keeping(name):
-            entry = write_segment(writer.folder, name, dim, ids[order], self._rows(parts, order))
+            count = sum(part.live_count for part in parts)
+            entry = write_segment(writer.folder, name, dim, count, self._unless_stopped(merged_rows(parts)))
 
             def swap(segments: dict[str, SegmentEntry]) -> bool:
                 if not segments.keys() >= set(names):
@@ -145,12 +146,11 @@ class Upkeep:
                     for part in writer.snapshot.segments
                     if part.segment and part.segment.entry.name in names
                 ]
-                live = np.concatenate([part.ids[part.live_positions()] for part in now])
-                # rows deleted or replaced while the merge went on
-                gone = ~np.isin(ids[order], live)
                 for each in names:
                     del segments[each]
-                segments[name] = writer.masked(entry, gone) if gone.any() else entry
+                # rows may have been deleted or replaced while the merge went on
+                as_written = sum(part.live_count for part in now) == count
+                segments[name] = entry if as_written else writer.masked(entry, self._gone(entry, now))
                 return True
 
             with self._mutex:
@@ -184,15 +184,17 @@ class Upkeep:
                 self._writer.change(attach)
         return True
 
-    def _rows(self, parts: Sequence[Part], order: npt.NDArray[np.intp]) -> Iterator[HalfArray]:
-        of_part = np.repeat(np.arange(len(parts)), [part.live_count for part in parts])[order]
-        positions = np.concatenate([part.live_positions() for part in parts])[order]
-        for start in range(0, len(order), _BLOCK_ROWS):
+    def _gone(self, entry: SegmentEntry, now: Sequence[Part]) -> npt.NDArray[np.bool_]:
+        """Which rows of a merged segment are no longer alive in the parts that it was merged from."""
+        written = np.memmap(self._writer.folder / entry.ids.name, "<i8", "r")
+        gone = np.ones(entry.count, dtype=np.bool_)
+        for part in now:
+            for ids in live_ids(part):
+                gone[np.searchsorted(written, ids)] = False
+        return gone
+
+    def _unless_stopped(self, blocks: Iterator[_Block]) -> Iterator[_Block]:
+        for block in blocks:
             if self._stop.is_set():
                 raise _Stopped
-            chosen = slice(start, start + _BLOCK_ROWS)
-            block = np.empty((len(positions[chosen]), parts[0].rows.shape[1]), dtype=np.float16)
-            for number, part in enumerate(parts):
-                here = of_part[chosen] == number
-                block[here] = part.rows[positions[chosen][here]]
             yield block

@@ -117,7 +117,8 @@ class CollectionWriter:
         live = snapshot.tail.live_positions()
         if len(live):
             tail, name = snapshot.tail, self.new_name()
-            entries.append(write_segment(self.folder, name, reader.dim, tail.ids[live], [tail.rows[live]]))
+            rows = [(tail.ids[live], tail.rows[live])]
+            entries.append(write_segment(self.folder, name, reader.dim, len(live), rows))
         log = f"log-{generation:08d}"
         write_bytes(self.folder / log, LOG_HEADER)
         self._switch(replace(old, generation=generation, log=log, segments=tuple(entries)))
