@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from searchkit.errors import DecodeError
 
-__all__ = ["NPY", "npy_header", "npz_shape", "read_npy", "read_npz", "read_pfm"]
+__all__ = ["NPY", "NPZ", "PFM", "npy_header", "npz_shape", "png_kind", "read_array", "read_npy", "read_npz"]
 
 NPY = "application/x-npy"
 NPZ = "application/x-npz"
@@ -74,6 +74,24 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
     """The array of a ``.npy`` file; code in it is never run."""
     array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
     return array
+
+
+def read_array(path: Path, mime: str, names: Iterable[str]) -> npt.NDArray[Any]:
+    """The one array of a file whose media type is known, of a ``.npz`` file the first of some names.
+
+    Raises:
+        DecodeError: it is cut off, or larger than 1 GB.
+    """
+    if mime == PFM:
+        return read_pfm(path)
+    return read_npy(path) if mime == NPY else next(iter(read_npz(path, names).values()))
+
+
+def png_kind(head: bytes) -> tuple[int, int] | None:
+    """Bits a channel, and the colour type (0 grey, 2 colours), of a PNG file; None of anything else."""
+    if not head.startswith(b"\x89PNG\r\n\x1a\n") or head[12:16] != b"IHDR" or len(head) < 26:
+        return None
+    return head[24], head[25]
 
 
 def pfm_channels(head: bytes) -> int:

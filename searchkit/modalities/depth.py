@@ -29,7 +29,7 @@ _LOG_RANGE = 2.0
 
 def sniff(path: Path, head: bytes) -> str | None:
     """The media type of a depth map."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and head[24:26] == b"\x10\x00":
+    if arrays.png_kind(head) == (16, 0):
         return "image/png"
     if arrays.pfm_channels(head) == 1:
         return arrays.PFM
@@ -53,14 +53,8 @@ def read(path: Path) -> FloatArray:
 
         with Image.open(path, formats=["PNG"]) as picture:
             values = np.asarray(picture)
-    elif mime == arrays.PFM:
-        values = arrays.read_pfm(path)
     elif mime is not None:
-        values = (
-            arrays.read_npy(path)
-            if mime == arrays.NPY
-            else next(iter(arrays.read_npz(path, _NAMES).values()))
-        )
+        values = arrays.read_array(path, mime, _NAMES)
     else:
         raise DecodeError(path, "it is no depth map")
     metres = values.astype(np.float32) / np.float32(1000 if values.dtype.kind in "iu" else 1)

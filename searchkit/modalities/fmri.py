@@ -42,9 +42,7 @@ def decode(path: Path) -> Iterator[ArraySample]:
         mime = sniff(path, file.read(32 << 10))
     if mime is None:
         raise DecodeError(path, "it is no fMRI vector")
-    values = (
-        arrays.read_npy(path) if mime == arrays.NPY else next(iter(arrays.read_npz(path, _NAMES).values()))
-    )
+    values = arrays.read_array(path, mime, _NAMES)
     vector = np.nan_to_num(np.asarray(values, np.float64).reshape(-1, values.shape[-1]).mean(axis=0))
     if not float(np.ptp(vector)) > 0:
         raise DecodeError(path, "all its numbers are equal")

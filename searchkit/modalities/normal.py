@@ -30,7 +30,7 @@ def _is_map(shape: tuple[int, ...] | None) -> bool:
 
 def sniff(path: Path, head: bytes) -> str | None:
     """The media type of a normal map."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and head[24:26] == b"\x10\x02":
+    if arrays.png_kind(head) == (16, 2):
         return "image/png"
     if arrays.pfm_channels(head) == 3:
         return arrays.PFM
@@ -53,14 +53,8 @@ def read(path: Path) -> FloatArray:
 
         with Image.open(path, formats=["PNG"]) as picture:
             values = np.asarray(picture.convert("RGB"), np.float32) / 127.5 - 1
-    elif mime == arrays.PFM:
-        values = arrays.read_pfm(path)
     elif mime is not None:
-        values = (
-            arrays.read_npy(path)
-            if mime == arrays.NPY
-            else next(iter(arrays.read_npz(path, _NAMES).values()))
-        )
+        values = arrays.read_array(path, mime, _NAMES)
     else:
         raise DecodeError(path, "it is no normal map")
     vectors = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)

@@ -18,11 +18,17 @@ from searchkit.encoders import open_encoder
 from searchkit.encoders.one_peace import OnePeaceEncoder
 from searchkit.errors import UsageError
 from searchkit.media import DecodeSettings, open_media
+from searchkit.one_peace.branches import open_model_folder
+from searchkit.one_peace.build import build_model
+from searchkit.one_peace.config import ModelConfig
 from searchkit.one_peace.few_bits import FewBitLinear, round_weight
+from searchkit.one_peace.weights import FolderWeights
 from searchkit.training.align import AlignReport, align
 from searchkit.training.contrastive import ContrastOptions
 from searchkit.training.finetune import FineTuneOptions, finetune
 from searchkit.training.fresh import new_model, small_config
+from searchkit.training.model_files import write_changed
+from searchkit.training.pretrain.start import fill_from, read_start
 from searchkit.training.quantise import quantise
 from tests.training.making import write_shapes
 
@@ -205,6 +211,37 @@ def test_renders_are_geometry() -> None:
     assert (metres > 0).all()
     # A room is deepest in the middle.
     assert metres[28:36, 28:36].mean() > metres[:, :4].mean()
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_checkpoints_in_half_precision_train(
+    seeing: Path, shapes: Path, scans: Path, tmp_path: Path, kind: torch.dtype
+) -> None:
+    folder = open_model_folder(seeing)
+    halves = {
+        branch: {key: tensor.to(kind) for key, tensor in FolderWeights(folder).branch(branch).items()}
+        for branch in folder.branches
+    }
+    half = tmp_path / "half"
+    write_changed(folder, half, halves)
+    for method in ("lora", "full"):
+        options = FineTuneOptions(method=method, epochs=1, learning_rate=1e-3)
+        report = finetune(shapes, tmp_path / method, model=str(half), options=options)
+        written = load_file(report.folder / "shared.safetensors")
+        assert {tensor.dtype for tensor in written.values()} == {torch.float32}
+        assert report.space != report.base
+        kept = load_file(report.folder / "image.safetensors")
+        assert {tensor.dtype for tensor in kept.values()} == {kind if method == "lora" else torch.float32}
+    aligned = align(
+        scans, tmp_path / "depth", model=str(half), modality="depth", options=ContrastOptions(epochs=1)
+    )
+    assert np.isfinite(open_encoder(str(aligned.folder)).encode(WORDS)).all()
+    start = read_start(half)
+    model = build_model(ModelConfig.from_config(folder.raw))
+    fill_from(model, start, "half")
+    taken = model.state_dict()
+    assert all(taken[key].dtype == torch.float32 for key in start.weights)
+    assert all(torch.equal(taken[key], tensor.float()) for key, tensor in start.weights.items())
 
 
 def test_eight_bits_cost_little_and_four_cost_more(seeing: Path, shapes: Path, tmp_path: Path) -> None:

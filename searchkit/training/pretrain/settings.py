@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from searchkit.errors import UsageError
 from searchkit.one_peace.config import Options
+from searchkit.one_peace.published import published_settings
 
 __all__ = ["PRESETS", "PretrainSettings", "pretrain_sections", "read_settings", "retrieval_sections"]
 
@@ -105,23 +106,14 @@ def read_settings(path: Path | None, changes: Mapping[str, Any]) -> PretrainSett
     return PretrainSettings.from_mapping({**values, **given})
 
 
-_ADAPTER = {
-    "layernorm_embedding": False,
-    "add_type_embedding": False,
-    "shrink_alpha": 1.0,
-    "dropout": 0.0,
-    "use_attn_bias": True,
-}
 _TRUNK = {
-    "drop_path_rate": 0.0,
     "magneto_scale_attn": True,
     "scale_attn": False,
     "scale_fc": True,
     "scale_heads": False,
     "dropout": 0.0,
-    "attention_dropout": 0.0,
-    "activation_dropout": 0.0,
 }
+_ADAPTER = {"use_attn_bias": True}
 _NANO: Mapping[str, Any] = {
     "most_merges": 4000,
     "task": {"patch_image_size": 64, "max_src_length": 24, "max_duration": 2, "audio_mask_length": 2},
@@ -139,40 +131,18 @@ _NANO: Mapping[str, Any] = {
             "bucket_size": 64,
             "feature_encoder_spec": "[(64, 20, 10), (96, 4, 4), (192, 4, 4), (256, 8, 8)]",
             "abs_pos_type": "fixed",
-            "conv_bias": False,
         },
     },
     "decoder": {"embed_dim": 96, "ffn_embed_dim": 256, "layers": 1, "attention_heads": 3},
 }
-_BASE: Mapping[str, Any] = {
+_PUBLISHED: Mapping[str, Any] = {
     "most_merges": None,
     "task": {"patch_image_size": 256, "max_src_length": 70, "max_duration": 15},
-    "encoder": {
-        **_TRUNK,
-        "embed_dim": 1536,
-        "ffn_embed_dim": 6144,
-        "layers": 40,
-        "attention_heads": 24,
-        "drop_path_rate": 0.4,
-        "use_layer_scale": True,
-        "layer_scale_init_value": 1e-6,
-        "text_adapter": {**_ADAPTER, "bucket_size": 256},
-        "image_adapter": {**_ADAPTER, "bucket_size": 16, "vision_encoder_type": "hmlp"},
-        "audio_adapter": {
-            **_ADAPTER,
-            "bucket_size": 512,
-            "feature_encoder_spec": "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2",
-            "abs_pos_type": "conv",
-            "conv_pos_depth": 5,
-            "conv_pos_width": 95,
-            "conv_pos_groups": 16,
-            "conv_pos_pre_ln": False,
-            "conv_bias": False,
-        },
-    },
+    # The published models drop no path any more: the rate belongs to the training.
+    "encoder": {**published_settings()["model"]["encoder"], "drop_path_rate": 0.4},
     "decoder": {"embed_dim": 768, "ffn_embed_dim": 2048, "layers": 2, "attention_heads": 12},
 }
-PRESETS: Mapping[str, Mapping[str, Any]] = {"nano": _NANO, "one-peace": _BASE}
+PRESETS: Mapping[str, Mapping[str, Any]] = {"nano": _NANO, "one-peace": _PUBLISHED}
 """Shapes by name: "nano" trains on a CPU, "one-peace" is the published one."""
 
 
