@@ -9,12 +9,15 @@ import typer
 
 __all__ = [
     "CatalogOption",
+    "HeldoutOption",
     "JsonFlag",
     "LibraryOption",
     "ModelDirOption",
     "ModelOption",
+    "OutFolderOption",
     "RayCoresOption",
     "RayOption",
+    "SeedOption",
     "StoreOption",
     "ToOption",
     "WhereOption",
@@ -37,6 +40,11 @@ ModelOption: TypeAlias = Annotated[
 ModelDirOption: TypeAlias = Annotated[
     Path | None, typer.Option("--model-dir", help="Where the model's files lie.", show_default=False)
 ]
+OutFolderOption: TypeAlias = Annotated[Path, typer.Option("--out", help="The model's folder, to be made.")]
+HeldoutOption: TypeAlias = Annotated[
+    float, typer.Option("--heldout", help="Share of the files that is only measured on.")
+]
+SeedOption: TypeAlias = Annotated[int, typer.Option("--seed", help="The same seed gives the same model.")]
 CatalogOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

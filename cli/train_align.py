@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption
+from searchkit.cli.options import (
+    HeldoutOption,
+    JsonFlag,
+    LibraryOption,
+    ModelDirOption,
+    ModelOption,
+    OutFolderOption,
+    SeedOption,
+)
 from searchkit.cli.output import line, note, print_json
 from searchkit.cli.training_output import print_retrieval, print_skipped
 from searchkit.cli.waiting import waiting
@@ -18,12 +26,12 @@ __all__ = ["align"]
 def align(
     pairs: Annotated[Path, typer.Argument(help="Pairs of the new modality and a known one.")],
     modality: Annotated[str, typer.Option("--modality", help="The new one, such as depth.")],
-    out: Annotated[Path, typer.Option("--out", help="The model's folder, to be made.")] = Path("aligned"),
-    heldout: Annotated[float, typer.Option("--heldout", help="Share of the files to measure on.")] = 0.2,
+    out: OutFolderOption = Path("aligned"),
+    heldout: HeldoutOption = 0.2,
     epochs: Annotated[int, typer.Option("--epochs")] = 10,
     learning_rate: Annotated[float, typer.Option("--learning-rate")] = 1e-3,
     batch_size: Annotated[int, typer.Option("--batch-size")] = 64,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same model.")] = 0,
+    seed: SeedOption = 0,
     library: LibraryOption = None,
     model: ModelOption = None,
     model_dir: ModelDirOption = None,

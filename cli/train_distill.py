@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from searchkit.cli.options import JsonFlag, LibraryOption
+from searchkit.cli.options import HeldoutOption, JsonFlag, LibraryOption, OutFolderOption, SeedOption
 from searchkit.cli.output import line, note, print_json, table
 from searchkit.cli.training_output import print_skipped
 from searchkit.cli.waiting import waiting
@@ -16,7 +16,7 @@ __all__ = ["distill"]
 
 
 def distill(
-    out: Annotated[Path, typer.Option("--out", help="The student's folder, to be made.")] = Path("student"),
+    out: OutFolderOption = Path("student"),
     teacher: Annotated[
         str | None, typer.Option("--teacher", help="The large model (default: the library's).")
     ] = None,
@@ -28,9 +28,9 @@ def distill(
         Path | None,
         typer.Option("--captions", help="Lines that people may search with.", show_default=False),
     ] = None,
-    heldout: Annotated[float, typer.Option("--heldout", help="Share of the files to measure on.")] = 0.2,
+    heldout: HeldoutOption = 0.2,
     max_files: Annotated[int, typer.Option("--max-files", help="Learn from so many files.")] = 20_000,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same model.")] = 0,
+    seed: SeedOption = 0,
     library: LibraryOption = None,
     json: JsonFlag = False,
 ) -> None:

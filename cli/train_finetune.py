@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption
+from searchkit.cli.options import (
+    HeldoutOption,
+    JsonFlag,
+    LibraryOption,
+    ModelDirOption,
+    ModelOption,
+    OutFolderOption,
+    SeedOption,
+)
 from searchkit.cli.output import line, note, print_json
 from searchkit.cli.training_output import print_comparison, print_skipped
 from searchkit.cli.waiting import waiting
@@ -19,7 +27,7 @@ def finetune(
     pairs: Annotated[
         Path | None, typer.Argument(help="Pairs that belong together: JSON lines.", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="The model's folder, to be made.")] = Path("finetuned"),
+    out: OutFolderOption = Path("finetuned"),
     method: Annotated[
         str, typer.Option("--method", help="projection (any model, no torch), lora or full (ONE-PEACE).")
     ] = "projection",
@@ -30,12 +38,12 @@ def finetune(
         bool, typer.Option("--default", help="Have the library use the result, unless it is worse.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Accept a result that is worse.")] = False,
-    heldout: Annotated[float, typer.Option("--heldout", help="Share of the files to measure on.")] = 0.2,
+    heldout: HeldoutOption = 0.2,
     epochs: Annotated[int | None, typer.Option("--epochs", show_default=False)] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", show_default=False)] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", show_default=False)] = None,
     rank: Annotated[int, typer.Option("--rank", help="Of what lora adds.")] = 8,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same model.")] = 0,
+    seed: SeedOption = 0,
     library: LibraryOption = None,
     model: ModelOption = None,
     model_dir: ModelDirOption = None,
