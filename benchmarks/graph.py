@@ -4,7 +4,7 @@
 
 Each size is one merged segment. Queries run one by one on one thread, in turns between the scan of codes and
 the graph at each width, so that what else the machine does falls on all of them alike. A graph over a million
-rows takes an hour of one core; sizes above ``--graph`` are only scanned.
+rows takes 17 minutes of one core; sizes above ``--graph`` are only scanned.
 """
 
 from __future__ import annotations
