@@ -168,11 +168,11 @@ def test_samples_that_are_not_asked_for_hold_nothing_up(tmp_path: Path) -> None:
 
 def test_a_slow_consumer_is_no_hanging_decoder(tmp_path: Path) -> None:
     write_sound(tmp_path / "long.wav", noise(16_000 * 120), 16_000)
-    with DecoderPool(1, timeout_s=2) as pool:
+    with DecoderPool(1, timeout_s=5) as pool:
         pool.open_media(tmp_path / "long.wav")
         samples = pool.open_media(tmp_path / "long.wav").samples
         next(samples)
-        time.sleep(2.5)
+        time.sleep(5.5)
         assert len(list(samples)) == 11
 
 
