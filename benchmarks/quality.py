@@ -9,7 +9,8 @@ media are unpacked from Debian packages (the first folder of each path) unless t
 
 A row's value is the mean over its queries, in per cent (mAP: 0 to 1), with a 95 % bootstrap interval over the
 queries and what random scores reach. sound -> image: a picture is right when it shares a concept with the
-sound. text -> image, sound -> text: distinct captions, case folded; right is an exact caption.
+sound; by concepts, each concept's sounds count as one query, which is how many independent things were asked
+for. text -> image, sound -> text: distinct captions, case folded; right is an exact caption.
 
 Then the emergent sounds and pictures once more as a set of ``searchkit eval``: by the sound, by its caption,
 and by both (caption + sound). ``--manifest FILE`` keeps that set, for ``searchkit eval FILE``.
@@ -118,20 +119,33 @@ def per_query(scores: FloatArray, relevant: Bools, metric: str) -> npt.NDArray[n
     return np.asarray(100.0 * right[:, :k].any(axis=1), dtype=np.float64)
 
 
-def measure(task: str, metrics: Sequence[str], scores: FloatArray, relevant: Bools) -> Iterator[Row]:
+def measure(
+    task: str,
+    metrics: Sequence[str],
+    scores: FloatArray,
+    relevant: Bools,
+    groups: Sequence[str] | None = None,
+) -> Iterator[Row]:
+    """Rows of one task; with groups (Q,), the mean of each group's queries counts as one query."""
     answerable = relevant.any(axis=1)
     scores, relevant = scores[answerable], relevant[answerable]
     if not len(scores):
         return
+    named = np.arange(len(scores)) if groups is None else np.asarray(groups)[answerable]
+    units, of_unit = np.unique(named, return_inverse=True)
+
+    def by_unit(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(np.bincount(of_unit, values) / np.bincount(of_unit), dtype=np.float64)
+
     rng = np.random.default_rng(0)
     chance = [rng.random(scores.shape, dtype=np.float32) for _ in range(20)]
-    picks = rng.integers(len(scores), size=(RESAMPLES, len(scores)))
+    picks = rng.integers(len(units), size=(RESAMPLES, len(units)))
     for metric in metrics:
-        values = per_query(scores, relevant, metric)
+        values = by_unit(per_query(scores, relevant, metric))
         low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
-        random = np.mean([per_query(noise, relevant, metric).mean() for noise in chance])
-        shape = scores.shape
-        yield Row(task, metric, shape[0], shape[1], values.mean(), float(low), float(high), float(random))
+        random = np.mean([by_unit(per_query(noise, relevant, metric)).mean() for noise in chance])
+        shape = len(units), scores.shape[1]
+        yield Row(task, metric, *shape, values.mean(), float(low), float(high), float(random))
 
 
 def evaluate(encoder: Encoder, assets: Sequence[Asset], media: Path) -> list[Row]:
@@ -148,6 +162,7 @@ def evaluate(encoder: Encoder, assets: Sequence[Asset], media: Path) -> list[Row
     shared = shared.reshape(len(heard), len(images))
     scores = sound_rows[heard] @ image_rows.T
     spoken = embed_texts(encoder, [sounds[s].text for s in heard]) @ image_rows.T if heard else scores
+    concepts = [min(sounds[s].concepts) for s in heard]
     hits = ("hit@1", "hit@10", "mAP")
     recalls = ("R@1", "R@10")
     right_image = np.array([[image.text == caption for image in images] for caption in image_captions])
@@ -158,6 +173,7 @@ def evaluate(encoder: Encoder, assets: Sequence[Asset], media: Path) -> list[Row
         *measure("caption of the sound -> image, all images", hits, spoken, shared),
         *measure("text -> image", recalls, caption_rows @ image_rows.T, right_image),
         *measure("sound -> text", recalls, sound_rows @ name_rows.T, right_name),
+        *measure("sound -> image, concepts", hits, scores, shared, concepts),
     ]
 
 
