@@ -4,9 +4,8 @@
 
 The model has ONE-PEACE's published widths and few layers with random weights, or is the folder `--model`.
 Each precision runs in a process of its own on one thread. The rounds go over them in turn, so that a busy
-machine slows all of them; a ratio is the median over rounds. Cosines are those of `searchkit models quantize`
-and say nothing of recall, which random weights do not have: `--pairs` of that command measures it. Needs 2 GB
-on disk.
+machine slows all of them; a ratio is the median over rounds. What it costs in recall, which random weights do
+not have, `searchkit models quantize --pairs` says. Needs 2 GB on disk.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-PRECISIONS = ("float32", "8 bits", "4 bits")
 BATCHES = {"text": 1, "texts": 16, "image": 1, "images": 8}
 """How many samples each measurement encodes at once."""
 
@@ -150,9 +148,8 @@ def main() -> None:
         for bits in (8, 4):
             folders[f"{bits} bits"] = Path(place) / str(bits)
             report = quantise(folder, folders[f"{bits} bits"], bits=bits)
-            rows.setdefault("float32", {"bytes": report.bytes_before, "cosine_mean": 1.0, "cosine_min": 1.0})
-            kept = {"cosine_mean": report.cosine_mean, "cosine_min": report.cosine_min}
-            rows[f"{bits} bits"] = {"bytes": report.bytes_after, **kept}
+            rows.setdefault("float32", {"bytes": report.bytes_before})
+            rows[f"{bits} bits"] = {"bytes": report.bytes_after}
         for name, found in measure(folders, arguments.rounds).items():
             rows[name] |= found
     for row in rows.values():
@@ -170,13 +167,13 @@ def main() -> None:
 def print_rows(rows: dict[str, dict[str, Any]]) -> None:
     """A line a precision; times are multiples of float32's."""
     heads = [f"{batch} ({count})" for batch, count in BATCHES.items()]
-    print(f"{'':9}{'disk MB':>9}{'RAM MB':>9}{'not mapped':>12}{'cosine':>9}", *(f"{h:>11}" for h in heads))
+    print(f"{'':9}{'disk MB':>9}{'RAM MB':>9}{'not mapped':>12}", *(f"{h:>11}" for h in heads))
     for name, row in rows.items():
         sizes = (
             f"{row['bytes'] / 1e6:9.0f}{row['resident_bytes'] / 1e6:9.0f}{row['anonymous_bytes'] / 1e6:12.0f}"
         )
         times = (f"{row['times'][batch]:10.2f}x" for batch in BATCHES)
-        print(f"{name:9}{sizes}{row['cosine_mean']:9.4f}", *times)
+        print(f"{name:9}{sizes}", *times)
 
 
 if __name__ == "__main__":
