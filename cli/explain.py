@@ -52,6 +52,9 @@ def explain(
     if why.match is not None:
         above = "" if why.z is None else f", {why.z:+.1f} spreads above unrelated segments"
         line(f"match     {why.match:.0%}{above}")
+    if why.caption:
+        likely = "" if why.caption_match is None else f"{why.caption_match:.0%}, "
+        line(f"beside    {likely}{' '.join(why.caption.split())}")
     for part in why.filters:
         line(f"filter    {part.source}: {'passed' if part.passed else 'not passed'}")
     rows = [

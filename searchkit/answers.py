@@ -76,6 +76,8 @@ def explanation_of(said: Said) -> Explanation:
         ranks=said["ranks"],
         found_by=tuple(said["found_by"]),
         filters=tuple(FilterPart(part["filter"], part["passed"]) for part in said["filters"]),
+        caption=said.get("caption"),
+        caption_match=said.get("caption_match"),
     )
 
 

@@ -155,6 +155,7 @@ class Searcher:
             without=frozenset(term.operand.id for term in query.terms if isinstance(term.operand, Segment)),
             words=WordSearch(words, self._space_id()) if words else None,
             named=self._named(query),
+            captions=tuple(self._captions(embedded, searched, options)),
         )
         return find_candidates(embedded.vector, self._library.catalog, searched, search)
 
@@ -196,6 +197,16 @@ class Searcher:
             return ()
         with self._library.catalog.read() as connection:
             return tuple(assets_named(connection, term.operand.text))
+
+    def _captions(
+        self, embedded: EmbeddedQuery, searched: Sequence[Searchable], options: SearchOptions
+    ) -> list[Searchable]:
+        """Where the texts lie that may speak for other files; only words find those."""
+        others = any(s.collection.modality is not Modality.TEXT for s in searched)
+        if not others or not all(isinstance(term.operand, Text) for term in embedded.query.terms):
+            return []
+        texts = [s for s in searched if s.collection.modality is Modality.TEXT]
+        return texts or self._weighed(self.searched(Modality.TEXT), embedded, options)
 
     def explain(self, query: Query | str, path: str | Path, options: SearchOptions) -> Explanation:
         """Say why a file ranks where it does; see ``Library.explain``."""

@@ -173,11 +173,11 @@ class Result:
         rank: counts from 1.
         path: the asset's file.
         modality: what the asset is; a video's frames and sound are VIDEO.
-        score: cosine of query and segment; higher is better.
+        score: cosine of query and segment (or ``text``, where that found it); higher is better.
         span: which part of the asset, None for the whole of it.
         asset_id: the asset's key; stays when the file moves.
         segment_id: the segment's key, for "more like this": ``id:123``.
-        text: the passage, for texts.
+        text: the passage, for texts; of another file that of the text beside it, where that found it.
         match: probability, 0 to 1, that it is a match and no chance find; None where the library is too small
             to tell.
         z: how far its score lies above those of unrelated segments, in their spreads; None likewise.

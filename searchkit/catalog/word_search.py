@@ -33,7 +33,7 @@ from searchkit.catalog.types import BigId, encode_path
 from searchkit.catalog.words import fold_name, split_words
 from searchkit.types import Modality
 
-__all__ = ["WordHit", "assets_named", "beside_texts", "find_names", "find_passages"]
+__all__ = ["WordHit", "assets_named", "beside_texts", "described_by", "find_names", "find_passages"]
 
 # Below this share of the best score, a hit shares only words that are everywhere.
 _WORTH = 1 / 3
@@ -125,25 +125,40 @@ def beside_texts(
     *,
     where: ColumnElement[bool],
 ) -> list[WordHit]:
-    """Assets that the texts of some hits describe: ``dog.jpg`` beside ``dog.txt`` or ``dog.jpg.txt``.
-
-    Each comes with the score of its best text.
-    """
-    described = [m.value for m in modalities if m is not Modality.TEXT]
+    """Assets that the texts of some hits describe, each with the score of its best text."""
     best: dict[int, float] = {}
     for hit in hits:
         best[hit.asset_id] = max(best.get(hit.asset_id, hit.score), hit.score)
-    texts = list(best)[:_SIDECARS]
-    if not texts or not described:
-        return []
+    described = described_by(connection, list(best), modalities, where=where)
+    found = [WordHit(key, max(best[text] for text in texts)) for key, texts in described.items()]
+    return sorted(found, key=lambda hit: (-hit.score, hit.asset_id))
+
+
+def described_by(
+    connection: Connection,
+    text_ids: Sequence[int],
+    modalities: Iterable[Modality],
+    *,
+    where: ColumnElement[bool],
+) -> dict[int, list[int]]:
+    """Assets that some texts describe, with those texts: ``dog.jpg`` beside ``dog.txt`` or ``dog.jpg.txt``.
+
+    Args:
+        connection: where to read.
+        text_ids: the texts; of very many only the first are looked at.
+        modalities: what may be described; texts describe no texts.
+        where: a condition over ``assets`` that the described ones fulfil.
+    """
+    wanted = [m.value for m in modalities if m is not Modality.TEXT]
+    chosen = list(text_ids)[:_SIDECARS]
+    if not chosen or not wanted:
+        return {}
     raw = type_coerce(Asset.path, _RAW)
-    paths = connection.execute(select(Asset.id, Asset.path).where(Asset.id.in_(texts))).all()
-    scores: dict[str, float] = {}
-    for row in paths:
-        stem = row.path.removesuffix(PurePosixPath(row.path).suffix)
-        scores[stem] = max(scores.get(stem, best[row.id]), best[row.id])
-    found: dict[int, float] = {}
-    stems = list(scores)
+    texts: dict[str, list[int]] = {}
+    for row in connection.execute(select(Asset.id, Asset.path).where(Asset.id.in_(chosen))):
+        texts.setdefault(row.path.removesuffix(PurePosixPath(row.path).suffix), []).append(row.id)
+    found: dict[int, list[int]] = {}
+    stems = list(texts)
     for start in range(0, len(stems), _RANGES):
         # What begins with "stem." lies in the range [stem., stem/): "/" is the character after ".".
         near = or_(
@@ -152,15 +167,13 @@ def beside_texts(
                 for stem in stems[start : start + _RANGES]
             )
         )
-        rows = connection.execute(
-            select(Asset.id, Asset.path).where(near, Asset.modality.in_(described), where)
-        )
+        rows = connection.execute(select(Asset.id, Asset.path).where(near, Asset.modality.in_(wanted), where))
         for row in rows:
             own = row.path.removesuffix(PurePosixPath(row.path).suffix)
-            score = max((scores[name] for name in (row.path, own) if name in scores), default=None)
-            if score is not None:
-                found[row.id] = max(found.get(row.id, score), score)
-    return sorted((WordHit(key, score) for key, score in found.items()), key=lambda h: (-h.score, h.asset_id))
+            beside = [*texts.get(row.path, ()), *texts.get(own, ())]
+            if beside:
+                found[row.id] = beside
+    return found
 
 
 def assets_named(connection: Connection, name: str, *, limit: int = 100) -> list[int]:

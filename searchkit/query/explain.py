@@ -64,6 +64,9 @@ class Explanation:
         ranks: its rank in each list that was fused by rank, by the list's name; empty without words.
         found_by: what found it: "vectors", "words", "name"; empty when it has no rank.
         filters: each condition of the filter.
+        caption: the passage of the text beside it that says more than the file itself, so that the file has
+            its rank by that; None where there is none.
+        caption_match: probability of the passage being a match.
     """
 
     path: Path
@@ -81,6 +84,8 @@ class Explanation:
     ranks: Mapping[str, int]
     found_by: tuple[str, ...]
     filters: tuple[FilterPart, ...]
+    caption: str | None = None
+    caption_match: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -109,6 +114,8 @@ class Explanation:
                 for term in self.terms
             ],
             "filters": [{"filter": part.source, "passed": part.passed} for part in self.filters],
+            "caption": self.caption,
+            "caption_match": None if self.caption_match is None else round(self.caption_match, 4),
         }
 
 
@@ -140,6 +147,7 @@ def explain_candidate(
         rows = centred_rows(searchable.store.fetch(ids), searchable.center)
         ids = [ids[place] for place in np.argsort(-(rows @ embedded.vector), kind="stable")]
     row = candidate.row
+    captioned = listed if listed and listed.row.text and row.modality is not Modality.TEXT else None
     return Explanation(
         path=Path(row.path),
         modality=row.modality,
@@ -159,6 +167,8 @@ def explain_candidate(
         ranks=listed.ranks if listed else {},
         found_by=listed.found_by if listed else (),
         filters=tuple(filters),
+        caption=captioned.row.text if captioned else None,
+        caption_match=captioned.match if captioned else None,
     )
 
 

@@ -16,6 +16,7 @@ from searchkit.catalog.tables import Asset
 from searchkit.errors import QueryError
 from searchkit.query.calibrate import CUTOFF
 from searchkit.query.candidates import Candidate, Searchable, candidates_among, nearest_candidates
+from searchkit.query.captions import with_captions
 from searchkit.query.diverse import maximal_marginal_relevance
 from searchkit.query.filters import Filter
 from searchkit.query.fuse import Located, first_per, merge_neighbours, reciprocal_rank_fusion
@@ -46,6 +47,7 @@ class Search:
         without: segments that must not be found, such as those the query names.
         words: what to search by word as well, or None.
         named: assets that the query calls by their name, which come first.
+        captions: collections of texts that may speak for the files that they lie beside.
     """
 
     k: int = 10
@@ -57,6 +59,7 @@ class Search:
     without: frozenset[int] = frozenset()
     words: WordSearch | None = None
     named: tuple[int, ...] = ()
+    captions: tuple[Searchable, ...] = ()
 
 
 def find_candidates(
@@ -136,6 +139,7 @@ def _nearest(
             without=search.without,
         )
     ]
+    found = with_captions(found, vector, catalog, searched, search.captions, search.where)
     calibrated = search.fusion == FUSIONS[0] and all(entry.strength is not None for entry in found)
     ranked = _by_strength(found) if calibrated else _by_rank(found)
     if search.spans:

@@ -46,7 +46,7 @@ def library(tmp_path):
             pixels = np.zeros((8, 8, 3), np.uint8)
             pixels[..., number] = 150 + 15 * shade
             Image.fromarray(pixels).save(media / f"{colour}{shade}.png")
-            (media / f"{colour}{shade}.txt").write_text(f"{colour} {'and grey ' * shade}")
+            (media / f"{colour}{shade}-words.txt").write_text(f"{colour} {'and grey ' * shade}")
     with sk.open_library(tmp_path / "library", decoder="threads") as opened:
         opened._encoder = GapEncoder()
         opened.index(media)
