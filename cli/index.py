@@ -45,12 +45,14 @@ def index(
     model_dir: ModelDirOption = None,
     store: StoreOption = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", help="Files decoded at once (default: cores).")
+        int | None, typer.Option("--jobs", help="Files decoded at once, in this run (default: cores).")
     ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="ONE-PEACE: merge similar tokens; quicker, less exact.")
     ] = False,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Samples encoded together.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Samples encoded together, in this run.")
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try files again that failed and did not change.")
     ] = False,

@@ -19,11 +19,14 @@ __all__ = [
     "load_settings",
     "models_folder",
     "own_settings",
+    "save_new_settings",
     "save_settings",
 ]
 
 SETTINGS_FILE = "library.toml"
 
+# How one run works, and nothing of what the library is: kept only where a person writes it into the file.
+_OF_A_RUN = ("jobs", "batch_size", "decoder", "decode_timeout_s", "decode_memory_mb", "lease_s")
 _HEADER = "# Settings of this searchkit library; environment variables SEARCHKIT_* and flags come first.\n"
 
 
@@ -39,7 +42,8 @@ class Settings:
         catalog: where the catalog is: "" for a file in the library's folder, or ``postgresql://...``.
         centring: subtract each modality's mean before comparing: "on", "off", or "auto", where it was
             measured to help (benchmarks/corrections.py: for ``mini`` it does not, so that this is off).
-        jobs: files that are decoded at once; 0 for one per core.
+        jobs: files that are decoded at once; 0 for one per core. This and the other settings of how a run
+            works hold for the call that says them; library.toml keeps what a person writes into it.
         batch_size: samples that are encoded together.
         exclude: files to pass over when indexing: patterns as in .gitignore, relative to each indexed folder.
         decoder: "processes" (a file that crashes a decoder, or hangs it, costs that file) or "threads".
@@ -138,15 +142,24 @@ def save_settings(library: Path, settings: Settings) -> None:
     write_text(library / SETTINGS_FILE, "".join(lines))
 
 
+def save_new_settings(library: Path, settings: Settings) -> None:
+    """As ``save_settings``, for a library that is being made, without how the run works that makes it."""
+    own = own_settings(library)
+    save_settings(library, replace(settings, **{name: getattr(own, name) for name in _OF_A_RUN}))
+
+
 def _from_environment() -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for setting in fields(Settings):
-        variable = f"SEARCHKIT_{setting.name.upper()}"
-        if setting.name != "decode" and variable in os.environ:
-            values[setting.name] = os.environ[variable]
+    own = {f"SEARCHKIT_{setting.name.upper()}": setting.name for setting in fields(Settings)}
+    values: dict[str, Any] = {
+        name: os.environ[variable]
+        for variable, name in own.items()
+        if name != "decode" and variable in os.environ
+    }
     prefix = "SEARCHKIT_DECODE_"
     decode = {
-        name[len(prefix) :].lower(): text for name, text in os.environ.items() if name.startswith(prefix)
+        name[len(prefix) :].lower(): text
+        for name, text in os.environ.items()
+        if name.startswith(prefix) and name not in own
     }
     return {**values, "decode": decode} if decode else values
 

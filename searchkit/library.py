@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from searchkit.catalog import CATALOG_FILE, Catalog, assets, tags
 from searchkit.catalog.assets import FileError
-from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_settings
+from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_new_settings
 from searchkit.durable import disk_full_guard
 from searchkit.encoders import resolve_info
 from searchkit.errors import LibraryNotFound, UsageError
@@ -74,7 +74,7 @@ def open_library(
         if not (path / SETTINGS_FILE).exists():
             chosen = replace(chosen, library_id=secrets.token_hex(4))
             if not chosen.catalog:
-                save_settings(path, chosen)
+                save_new_settings(path, chosen)
     elif store is not None and store != (made_with := load_settings(path).store):
         raise UsageError(
             f"the library {path} keeps its vectors in {made_with!r}, not in {store!r}",
@@ -135,7 +135,7 @@ def _join(
     chosen = replace(
         chosen, library_id=agreed["library_id"], store=agreed["store"], model=model or agreed["model"]
     )
-    save_settings(path, replace(chosen, catalog=without_password(chosen.catalog)))
+    save_new_settings(path, replace(chosen, catalog=without_password(chosen.catalog)))
     return chosen
 
 

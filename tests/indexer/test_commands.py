@@ -49,6 +49,23 @@ def test_a_dry_run_lists_what_would_be_done(folder: Path, capsys: pytest.Capture
     assert [done[name] for name in ("new", "changed", "moved", "gone")] == [1, 1, 1, 1]
 
 
+def test_how_the_first_run_works_is_not_kept_for_later_ones(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEARCHKIT_DECODE_TIMEOUT_S", "61")
+    place = tmp_path / "library"
+    assert run(["index", str(folder), "--library", str(place), "--jobs", "1", "--batch-size", "5"]) == 0
+    monkeypatch.delenv("SEARCHKIT_DECODE_TIMEOUT_S")
+    with sk.open_library(place) as library:
+        settings = library.settings
+    assert (settings.jobs, settings.batch_size, settings.decode_timeout_s) == (0, 16, 60.0)
+    (place / "library.toml").write_text("jobs = 3\n" + (place / "library.toml").read_text())
+    with sk.open_library(place) as library:
+        assert library.settings.jobs == 3
+    with sk.open_library(place, jobs=1) as library:
+        assert library.settings.jobs == 1
+
+
 def test_excluded_files_stay_out_and_leave(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(["index", str(folder), "--exclude", "*.wav", "--exclude", "/texts/", "--json"])
     assert json.loads(capsys.readouterr().out)["new"] == 5
