@@ -189,7 +189,7 @@ def test_a_decoder_that_dies_or_hangs_costs_one_file(tmp_path: Path, monkeypatch
         "    return _open(source, *a, **k)\nP.open = open_\n"
     )
     monkeypatch.setattr(isolate, "_START", isolate._START.replace("\nmain()", trap + "main()"))
-    with sk.open_library(tmp_path / "library", decode_timeout_s=3) as library:
+    with sk.open_library(tmp_path / "library", decode_timeout_s=10) as library:
         report = library.index(folder)
         reasons = {Path(error.path).name: error.reason for error in library.errors()}
         assert report.new == 6

@@ -10,8 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +17,9 @@ import pytest
 import searchkit as sk
 from searchkit.errors import DependencyMissing, LibraryError, UsageError
 from searchkit.indexer import RayOptions
-from tests.media_files import write_picture, write_text
+from tests.indexer.machines import check_notes_are_there_once, qdrant, write_notes  # noqa: F401 - a fixture
+from tests.media_files import write_picture
 from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
-from tests.stores.qdrant_server import QdrantServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -30,19 +28,9 @@ NODES = Path(__file__).with_name("ray_nodes.py")
 
 
 @pytest.fixture
-def qdrant() -> Iterator[str]:
-    server = QdrantServer()
-    yield f"qdrant://127.0.0.1:{server.port}"
-    server.close()
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for number in range(FILES):
-        write_text(tmp_path / "media" / f"{number % 7}" / f"{number}.txt", f"Note {number} about a harbour.")
     write_picture(tmp_path / "media" / "picture.png", 1)
-    (tmp_path / "media" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
-    return tmp_path / "media"
+    return write_notes(tmp_path / "media", FILES)
 
 
 @pytest.mark.timeout(600)  # nodes start, one dies, a worker takes over: slow where others work, too
@@ -64,11 +52,7 @@ def test_a_node_that_dies_half_way_costs_no_file(
     assert report["failed"] == 1
     assert report["new"] + report["uncounted"] == FILES + 1
     with sk.open_library(tmp_path / "library") as library:
-        assert library.verify().clean
-        results = library.search("a harbour", to="text", k=10 * FILES, spans=True)
-        assert Counter(result.path.name for result in results).most_common(1)[0][1] == 1
-        assert len(results) == FILES
-        assert [Path(error.path).name for error in library.errors()] == ["broken.jpg"]
+        check_notes_are_there_once(library, FILES)
         again = library.index(folder)
         assert (again.same, again.new, again.segments) == (FILES + 1, 0, 0)
     while processes_marked(mark):  # nothing stays behind; the test's time limit ends a wait in vain

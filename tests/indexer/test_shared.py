@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +12,9 @@ import pytest
 import searchkit as sk
 from searchkit.errors import LibraryLocked, UsageError
 from tests.indexer import working
-from tests.media_files import write_folder, write_text
+from tests.indexer.machines import check_notes_are_there_once, qdrant, write_notes  # noqa: F401 - a fixture
+from tests.media_files import write_folder
 from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures
-from tests.stores.qdrant_server import QdrantServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
@@ -24,18 +22,8 @@ FILES = 90
 
 
 @pytest.fixture
-def qdrant() -> Iterator[str]:
-    server = QdrantServer()
-    yield f"qdrant://127.0.0.1:{server.port}"
-    server.close()
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for number in range(FILES):
-        write_text(tmp_path / "media" / f"{number % 7}" / f"{number}.txt", f"Note {number} about a harbour.")
-    (tmp_path / "media" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
-    return tmp_path / "media"
+    return write_notes(tmp_path / "media", FILES)
 
 
 def start(
@@ -45,15 +33,6 @@ def start(
     return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
 
 
-def check_everything_is_there_once(library: sk.Library) -> None:
-    assert library.verify().clean
-    results = library.search("a harbour", k=10 * FILES, spans=True)
-    counts = Counter(result.path.name for result in results)
-    assert len(counts) == FILES
-    assert set(counts.values()) == {1}
-    assert [Path(error.path).name for error in library.errors()] == ["broken.jpg"]
-
-
 def test_two_machines_share_the_work(
     tmp_path: Path,
     folder: Path,
@@ -61,11 +40,11 @@ def test_two_machines_share_the_work(
     qdrant: str,
 ) -> None:
     workers = [start(tmp_path / name, folder, postgres_url, qdrant, 60) for name in ("one", "two")]
-    done = [int(worker.communicate(timeout=120)[0]) for worker in workers]
+    done = [int(worker.communicate()[0]) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
     assert sum(done) == FILES
     with sk.open_library(tmp_path / "one") as library:
-        check_everything_is_there_once(library)
+        check_notes_are_there_once(library, FILES)
         assert library.index(folder).same == FILES
 
 
@@ -76,13 +55,13 @@ def test_the_work_of_a_machine_that_dies_is_taken_over(
     qdrant: str,
 ) -> None:
     dying = start(tmp_path / "dying", folder, postgres_url, qdrant, 2, kill_at=1)
-    dying.communicate(timeout=120)
+    dying.communicate()
     assert dying.returncode == -9
     second = start(tmp_path / "second", folder, postgres_url, qdrant, 2)
-    second.communicate(timeout=120)
+    second.communicate()
     assert second.returncode == 0
     with sk.open_library(tmp_path / "second") as library:
-        check_everything_is_there_once(library)
+        check_notes_are_there_once(library, FILES)
 
 
 def test_a_second_machine_learns_where_the_vectors_are(
@@ -96,7 +75,7 @@ def test_a_second_machine_learns_where_the_vectors_are(
         assert library.is_shared
     with sk.open_library(tmp_path / "two", catalog=postgres_url) as library:
         assert library.settings.store == qdrant
-        check_everything_is_there_once(library)
+        check_notes_are_there_once(library, FILES)
     with pytest.raises(UsageError, match="vectors"):
         sk.open_library(tmp_path / "three", catalog=postgres_url, store="faiss")
 
