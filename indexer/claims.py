@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import sys
@@ -22,10 +23,11 @@ _WAIT_S = 1.0
 
 
 class Claims:
-    """An iterator over jobs, each this worker's until it is recorded; used by one worker, in a ``with``.
+    """Jobs, each this worker's until it is recorded; used by one worker, in a ``with``.
 
-    Jobs are taken a few at a time. Where several workers share a catalog, it ends only when nobody has any
-    left, so that the work of one that dies is taken over.
+    Those that nobody has tried are taken a few at a time; after them, one by one, those that a worker had
+    when it died. Where several workers share a catalog, ``more`` is false only when nobody has any left, so
+    that the work of one that dies is taken over.
 
     Args:
         catalog: whose queue.
@@ -69,23 +71,43 @@ class Claims:
         self.failure: SearchkitError | None = None
 
     def __iter__(self) -> Iterator[ClaimedJob]:
-        while not self._stop.is_set() and self._left:
-            wanted = min(self._at_once, self._left)
-            taken = self._catalog.write_again(lambda connection: self._take(connection, wanted))  # noqa: B023
-            self._left -= len(taken)
+        """Jobs that nobody has tried, until there are none."""
+        while taken := self._claim(self._at_once, tried=False):
             for job in taken:
                 if self._stop.is_set():
                     return
                 yield job
-            if not taken:
-                with self._catalog.read() as connection:
-                    others = jobs.count_jobs(connection, self._space_id, not_of=self.owner)
-                if not (self._shared and self._wait and others):
-                    return
-                self._stop.wait(_WAIT_S)
 
-    def _take(self, connection: Connection, wanted: int) -> list[ClaimedJob]:
-        taken = jobs.claim_jobs(connection, self._space_id, self.owner, wanted, self._lease_s)
+    def tried(self) -> Iterator[ClaimedJob]:
+        """Jobs that a worker had when it died, one at a time: record each before asking for the next.
+
+        So that one of them that kills its worker again is known by its ``attempts``.
+        """
+        while taken := self._claim(1, tried=True):
+            yield from taken
+
+    def more(self) -> bool:
+        """Whether there is a job to take; waits while others may die of what they have."""
+        while not self._stop.is_set() and self._left:
+            with self._catalog.read() as connection:
+                if jobs.count_jobs(connection, self._space_id, free=True):
+                    return True
+                others = jobs.count_jobs(connection, self._space_id, not_of=self.owner)
+            if not (self._shared and self._wait and others):
+                return False
+            self._stop.wait(_WAIT_S)
+        return False
+
+    def _claim(self, most: int, *, tried: bool) -> list[ClaimedJob]:
+        wanted = min(most, self._left)
+        if self._stop.is_set() or not wanted:
+            return []
+        taken = self._catalog.write_again(lambda connection: self._take(connection, wanted, tried))
+        self._left -= len(taken)
+        return taken
+
+    def _take(self, connection: Connection, wanted: int, tried: bool) -> list[ClaimedJob]:
+        taken = jobs.claim_jobs(connection, self._space_id, self.owner, wanted, self._lease_s, tried=tried)
         again = [job.known.id for job in taken if job.attempts > 1 and job.known is not None]
         # What a worker that died has left of these files is in nobody's way any more.
         segments.mark_assets_deleting(connection, again, self._space_id, only_pending=True)
@@ -103,9 +125,10 @@ class Claims:
         self._done.set()
         if self._heart is not None:
             self._heart.join()
-        if error is None or isinstance(error, KeyboardInterrupt):
-            with self._catalog.write() as connection:
-                jobs.release_jobs(connection, self._space_id, self.owner)
+        # Given back also after an error: what stays taken counts as tried by a worker that died.
+        hidden = () if error is None else (SearchkitError,)
+        with contextlib.suppress(*hidden), self._catalog.write() as connection:
+            jobs.release_jobs(connection, self._space_id, self.owner)
 
     def _beat(self) -> None:
         due_s = time.monotonic()

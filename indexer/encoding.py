@@ -13,11 +13,14 @@ from searchkit.errors import EncoderError
 from searchkit.indexer.decode import Piece
 from searchkit.indexer.record import Embedded, FileWork
 from searchkit.indexer.report import StageTimes
+from searchkit.stores.base import as_rows
 from searchkit.types import Encoder
 
 __all__ = ["Encoded", "EncoderThread"]
 
 _AHEAD = 2
+# So many samples refused one after the other are no longer the samples' fault.
+_MOST_VAIN = 100
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class EncoderThread:
         self._times = times
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._pending: deque[Future[Encoded]] = deque()
+        self._vain = 0
 
     def submit(self, batch: Sequence[tuple[FileWork, Piece]]) -> None:
         """Add a batch."""
@@ -60,26 +64,46 @@ class EncoderThread:
         batch = [entry for entry in batch if entry[0].failure is None]
         started_s = time.perf_counter()
         answer = Encoded()
-        try:
-            self._encode_together(batch, answer)
-        except EncoderError:
-            # One sample that cannot be embedded must not take its neighbours with it.
-            answer = Encoded()
-            for entry in batch:
-                try:
-                    self._encode_together([entry], answer)
-                except EncoderError as error:
-                    answer.refused.append((entry[0], str(error)))
+        if batch:
+            self._halve(batch, answer)
         self._times.add("encode", time.perf_counter() - started_s, len(batch))
         return answer
 
-    def _encode_together(self, batch: list[tuple[FileWork, Piece]], answer: Encoded) -> None:
-        if batch:
+    def _halve(self, batch: list[tuple[FileWork, Piece]], answer: Encoded) -> None:
+        """Encode a batch, or, where that fails, each half of it: a bad sample goes without its neighbours."""
+        try:
             vectors = self._encoder.encode([piece.sample for _, piece in batch])
-            answer.embedded.extend(
-                Embedded(work, piece.ordinal, piece.sample, vector)
-                for (work, piece), vector in zip(batch, vectors, strict=True)
-            )
+            rows = as_rows(vectors, self._encoder.space.dim, len(batch))
+        except Exception as error:  # an encoder may be anybody's
+            if len(batch) == 1:
+                self._refuse(batch[0][0], error, answer)
+                return
+            middle = len(batch) // 2
+            self._halve(batch[:middle], answer)
+            self._halve(batch[middle:], answer)
+            return
+        self._vain = 0
+        answer.embedded.extend(
+            Embedded(work, piece.ordinal, piece.sample, row)
+            for (work, piece), row in zip(batch, rows, strict=True)
+        )
+
+    def _refuse(self, work: FileWork, error: Exception, answer: Encoded) -> None:
+        if isinstance(error, EncoderError):
+            answer.refused.append((work, str(error)))
+            return
+        reason = (
+            "there is not enough memory to embed it"
+            if isinstance(error, MemoryError)
+            else f"the model failed ({type(error).__name__}: {error})"
+        )
+        self._vain += 1
+        if self._vain >= _MOST_VAIN:
+            raise EncoderError(
+                f"the model fails on everything, last on {work.job.found.path}: {reason}",
+                hint="when it works again: searchkit index --retry-failed",
+            ) from error
+        answer.refused.append((work, reason))
 
     def __enter__(self) -> EncoderThread:
         return self

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from searchkit.indexer.claims import Claims
 from searchkit.indexer.decode import (
     Decoder,
     Event,
@@ -24,6 +25,7 @@ from searchkit.indexer.decode import (
     Skipped,
     Unchanged,
     decode_files,
+    to_job,
 )
 from searchkit.indexer.encoding import EncoderThread
 from searchkit.indexer.progress import Progress
@@ -37,6 +39,9 @@ __all__ = ["Pipeline"]
 _LOG = logging.getLogger(__name__)
 _RECORD_EVERY = 256
 _RECORD_AFTER_S = 2.0
+# How often a file may be taken by workers that die of it before it is given up.
+_MOST_ATTEMPTS = 2
+_DEADLY = "the program died twice while it worked on this file; `searchkit index --retry-failed` tries again"
 # Batches' worth of samples that are sorted by length before they are cut into batches.
 _SORTED_BATCHES = 4
 
@@ -79,11 +84,35 @@ class Pipeline:
         self._outcomes: list[Outcome] = []
         self._recorded_at = time.monotonic()
 
+    def run_claims(self, claims: Claims, recipe: str) -> None:
+        """Bring all jobs of the catalog's queue to an end.
+
+        A job that a worker had when it died goes alone, so that a file which crashes the model is told from
+        its neighbours; one that did so twice is given up.
+
+        Raises:
+            DiskFull: no space is left; what was recorded stays.
+            EncoderError: the model fails on everything.
+        """
+        while True:
+            self.run(to_job(claimed, recipe) for claimed in claims)
+            for claimed in claims.tried():
+                job = to_job(claimed, recipe)
+                if claimed.attempts > _MOST_ATTEMPTS:
+                    self._progress.advance(stage="decode")
+                    self._end(Failed(job, _DEADLY))
+                    self._record()
+                else:
+                    self.run(iter([job]))
+            if not claims.more():
+                return
+
     def run(self, jobs: Iterator[Job]) -> None:
         """Bring all jobs to an end: READY, FAILED, SKIPPED or unchanged.
 
         Raises:
             DiskFull: no space is left; what was recorded stays.
+            EncoderError: the model fails on everything.
         """
         settings = self._library.settings
         decoding = decode_files(jobs, self._library.decode_settings, self._decoder, threads=settings.jobs)

@@ -19,7 +19,7 @@ from searchkit.catalog import Catalog, runs
 from searchkit.config import Settings
 from searchkit.errors import LibraryError, SearchkitError, SpaceMismatch
 from searchkit.indexer.claims import Claims
-from searchkit.indexer.decode import Decoder, to_job
+from searchkit.indexer.decode import Decoder
 from searchkit.indexer.pipeline import Pipeline
 from searchkit.indexer.progress import NO_PROGRESS
 from searchkit.indexer.record import Recorder
@@ -128,7 +128,7 @@ class RayWorker:
                 recorder.owner = claims.owner
                 with claims:
                     pipeline = Pipeline(library, decoder, recorder, report, NO_PROGRESS, stop)
-                    pipeline.run(to_job(claimed, told.recipe) for claimed in claims)
+                    pipeline.run_claims(claims, told.recipe)
         finally:
             done.set()
             listener.join()

@@ -15,7 +15,7 @@ from searchkit.catalog import assets, jobs, runs, spaces, words
 from searchkit.catalog.tables import RunState
 from searchkit.errors import SearchkitError, UsageError
 from searchkit.indexer.claims import Claims
-from searchkit.indexer.decode import Decoder, to_job
+from searchkit.indexer.decode import Decoder
 from searchkit.indexer.pipeline import Pipeline
 from searchkit.indexer.planner import Plan, PlanOptions, Scope, plan_scopes
 from searchkit.indexer.progress import NO_PROGRESS, Progress
@@ -142,6 +142,7 @@ class _Run:
         self._stop = stop
         self._decoder = decoder
         self._cluster: Cluster | None = None
+        self._parked = 0
         self._started = time.monotonic()
         self._report = IndexReport(library=library.folder, space=str(library.space))
 
@@ -167,9 +168,10 @@ class _Run:
             with library.catalog.write() as connection:
                 space_id = spaces.ensure_space(connection, library.space)
                 if not library.is_shared:
-                    jobs.clear_jobs(connection)
+                    self._parked = jobs.park_jobs(connection, died=writer.was_left)
                 roots = [scope.path for scope in self._scopes]
                 run_id = runs.start_run(connection, space_id, roots, alone=not library.is_shared)
+            writer.see_to_jobs()
             _LOG.info("began", extra={"run": run_id, "roots": roots, "space": report.space})
             try:
                 if not library.is_shared:
@@ -212,6 +214,9 @@ class _Run:
         self._progress.stage("scan", None)
         started_s = time.monotonic()
         plan = plan_scopes(library, space_id, self._scopes, self._options, self._progress, self._stop)
+        if self._parked and not self._stop.is_set():
+            with library.catalog.write() as connection:
+                jobs.clear_parked(connection, space_id, [scope.path for scope in self._scopes])
         report.stages.add("scan", time.monotonic() - started_s, plan.jobs + plan.same)
         _LOG.info(
             "planned",
@@ -276,7 +281,7 @@ class _Run:
         recorder.owner = claims.owner
         with claims, open_decoder(library, self._decoder) as decoder:
             pipeline = Pipeline(library, decoder, recorder, self._report, self._progress, self._stop)
-            pipeline.run(to_job(claimed, self._options.recipe) for claimed in claims)
+            pipeline.run_claims(claims, self._options.recipe)
 
     def _end(self, run_id: int, state: RunState, error: str | None = None) -> None:
         report = self._report

@@ -46,6 +46,16 @@ class Writer:
         )
         self._stores: dict[int, VectorStore] = {}
 
+    @property
+    def was_left(self) -> bool:
+        """Whether a process was killed, or died, while it wrote, and nobody has seen to its jobs since."""
+        return self._lock is not None and self._lock.was_left
+
+    def see_to_jobs(self) -> None:
+        """Note that the jobs of a process that died have been seen to."""
+        if self._lock is not None:
+            self._lock.was_left = False
+
     def store(self, collection_id: int) -> VectorStore:
         """A collection's store, open for writing."""
         if collection_id not in self._stores:

@@ -25,6 +25,10 @@ class WriterLock:
         what: what is being protected, for the message.
         error: the exception to raise when another process holds it.
 
+    Attributes:
+        was_left: a holder ended without releasing it: it was killed, or died. So it stays for later holders
+            until one of them has seen to what was left behind, and sets it to False.
+
     Raises:
         LibraryLocked (or ``error``): another process, named by its id, holds the lock.
         LibraryError: the lock file cannot be made or opened.
@@ -53,6 +57,8 @@ class WriterLock:
                 f"{what} is being written to by another process (id {holder})",
                 hint=f"wait until process {holder} has finished, then run the command again",
             ) from blocked
+        self._file.seek(0)
+        self.was_left = bool(self._file.read(1))
         # The lock holds without a name; on a full disk nobody learns whose it is.
         with contextlib.suppress(OSError):
             self._file.truncate(0)
@@ -61,6 +67,9 @@ class WriterLock:
     def release(self) -> None:
         """Let others write; calling it again does nothing."""
         with contextlib.suppress(ValueError):
+            if not self.was_left:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(0)
             self._file.close()
 
     def __enter__(self) -> WriterLock:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, or_, select, update
 
 from searchkit.catalog import assets, segments
 from searchkit.catalog.assets import KnownAsset, known_columns, known_from, under_column
@@ -21,18 +21,23 @@ __all__ = [
     "NewJob",
     "claim_jobs",
     "clear_jobs",
+    "clear_parked",
     "count_jobs",
     "drop_jobs",
     "enqueue",
     "finish_jobs",
     "held_jobs",
     "new_jobs_of_size",
+    "park_jobs",
     "release_jobs",
     "release_jobs_of",
     "renew_leases",
 ]
 
 CHUNK = 500
+
+# Beyond any clock: a job that a run left which died, until a later run finds its file again.
+_PARKED = 1e18
 
 _T = TypeVar("_T")
 
@@ -68,7 +73,10 @@ class ClaimedJob:
 
 
 def enqueue(connection: Connection, space_id: int, jobs: Sequence[NewJob]) -> None:
-    """Add jobs; a file that waits already, or is just being worked on, is left as it is."""
+    """Add jobs; a file that waits already, or is just being worked on, is left as it is.
+
+    A parked job waits again; how often it was taken counts on while its file is the same.
+    """
     if jobs:
         rows = [
             {
@@ -82,17 +90,45 @@ def enqueue(connection: Connection, space_id: int, jobs: Sequence[NewJob]) -> No
             for job in jobs
         ]
         connection.execute(insert_if_absent(connection, Job), rows)
+        parked = select(Job.id).where(Job.lease_until == _PARKED).limit(1)
+        if connection.scalar(parked) is not None:
+            same = and_(Job.size_bytes == bindparam("size"), Job.mtime_ns == bindparam("mtime"))
+            statement = (
+                update(Job)
+                .where(Job.space_id == space_id, Job.path == bindparam("at"), Job.lease_until == _PARKED)
+                .values(
+                    attempts=case((same, Job.attempts), else_=0),
+                    size_bytes=bindparam("size"),
+                    mtime_ns=bindparam("mtime"),
+                    lease_until=0.0,
+                )
+            )
+            connection.execute(
+                statement, [{"at": job.path, "size": job.size_bytes, "mtime": job.mtime_ns} for job in jobs]
+            )
 
 
 def claim_jobs(
-    connection: Connection, space_id: int, owner: str, limit: int, lease_s: float
+    connection: Connection,
+    space_id: int,
+    owner: str,
+    limit: int,
+    lease_s: float,
+    *,
+    tried: bool | None = None,
 ) -> list[ClaimedJob]:
-    """Take up to ``limit`` free jobs, oldest first; a job whose lease has run out is free."""
+    """Take up to ``limit`` free jobs, oldest first; a job whose lease has run out is free.
+
+    ``tried`` chooses those that somebody took before and did not give back, or those that nobody did.
+    """
     now_s = clock_s(connection)
+    chosen = Job.lease_until < now_s
+    if tried is not None:
+        chosen = and_(chosen, Job.attempts > 0 if tried else Job.attempts == 0)
     ids = list(
         connection.scalars(
             select(Job.id)
-            .where(Job.space_id == space_id, Job.lease_until < now_s)
+            .where(Job.space_id == space_id, chosen)
             .order_by(Job.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -145,16 +181,18 @@ def release_jobs(connection: Connection, space_id: int, owner: str) -> None:
 
 
 def release_jobs_of(connection: Connection, space_id: int, owners: str) -> None:
-    """As ``release_jobs``, for all owners whose name begins so."""
-    _release(connection, space_id, Job.owner.startswith(owners, autoescape=True))
+    """Give back what dead owners had taken, whose names begin so; that they were taken counts."""
+    _release(connection, space_id, Job.owner.startswith(owners, autoescape=True), counts=True)
 
 
-def _release(connection: Connection, space_id: int, whose: ColumnElement[bool]) -> None:
+def _release(
+    connection: Connection, space_id: int, whose: ColumnElement[bool], *, counts: bool = False
+) -> None:
     taken = list(connection.scalars(select(Job.path).where(whose)))
     halves = list(assets.ids_of(connection, taken).values())
     segments.mark_assets_deleting(connection, halves, space_id, only_pending=True)
     connection.execute(
-        update(Job).where(whose).values(owner=None, lease_until=0.0, attempts=Job.attempts - 1)
+        update(Job).where(whose).values(owner=None, lease_until=0.0, attempts=Job.attempts - int(not counts))
     )
 
 
@@ -200,11 +238,30 @@ def clear_jobs(connection: Connection, space_id: int | None = None, scopes: Sequ
     connection.execute(statement)
 
 
+def park_jobs(connection: Connection, *, died: bool) -> int:
+    """Put aside the jobs that a run had in hand when it died, and remove all others; how many are put aside.
+
+    Only where no other worker can be at the queue. Where the last run did not die, what it could not give
+    back (the disk was full) does not count as tried.
+    """
+    if not died:
+        connection.execute(update(Job).where(Job.owner.is_not(None)).values(attempts=Job.attempts - 1))
+    connection.execute(delete(Job).where(Job.attempts <= 0))
+    return connection.execute(update(Job).values(owner=None, lease_until=_PARKED)).rowcount
+
+
+def clear_parked(connection: Connection, space_id: int, scopes: Sequence[str]) -> None:
+    """Remove parked jobs at or below paths in which all files were looked for."""
+    inside = or_(*(under_column(Job.path, scope) for scope in scopes))
+    connection.execute(delete(Job).where(Job.space_id == space_id, Job.lease_until == _PARKED, inside))
+
+
 def count_jobs(
     connection: Connection, space_id: int, *, not_of: str | None = None, free: bool = False
 ) -> int:
     """How many files wait or are being worked on; without those of one owner, or only those that are free."""
-    statement = select(func.count()).select_from(Job).where(Job.space_id == space_id)
+    waits = and_(Job.space_id == space_id, Job.lease_until < _PARKED)
+    statement = select(func.count()).select_from(Job).where(waits)
     if free:
         statement = statement.where(Job.lease_until < clock_s(connection))
     if not_of is not None:
