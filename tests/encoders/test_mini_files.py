@@ -116,8 +116,8 @@ def test_a_bad_manifest_is_reported(copy: Path, change: Callable[[str], str]) ->
 
 def test_a_manifest_of_a_later_format_asks_for_an_upgrade(copy: Path) -> None:
     manifest = copy / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(ModelCorrupt, match="format 2") as caught:
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 3'))
+    with pytest.raises(ModelCorrupt, match="format 3") as caught:
         load(copy)
     assert "upgrade" in caught.value.hint
 

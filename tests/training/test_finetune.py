@@ -138,7 +138,10 @@ def test_a_better_model_becomes_the_default(report: FineTuneReport, tmp_path: Pa
         assert library.space.fingerprint == report.space
 
 
-def test_likes_and_unlikes_teach(shapes: Path, tmp_path: Path) -> None:
+def test_likes_and_unlikes_teach(tmp_path: Path) -> None:
+    # Files of its own: what other tests add to the shared folder decides which nine are held out.
+    (tmp_path / "shapes").mkdir()
+    shapes = write_shapes(tmp_path / "shapes", EACH)
     with sk.open_library(tmp_path / "library") as library:
         library.index(shapes.parent)
         ids = {result.path.stem: result.segment_id for result in library.search("a shape", to="image", k=100)}

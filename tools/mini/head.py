@@ -1,7 +1,7 @@
 """Train the head from image features into the space, against the captions of drawings; knows no files.
 
-A linear path plus one hidden layer, trained with a contrastive loss (CLIP, Radford et al., 2021) in which
-equal captions are no negatives of each other.
+A linear map, trained with a contrastive loss (CLIP, Radford et al., 2021) in which equal captions are no
+negatives of each other.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ import torch
 
 from .arrays import Array
 
-HIDDEN = 512
 EPOCHS, BATCH, WARM_UP_STEPS = 16, 256, 30
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 1e-3, 0.05, 0.3
 TEMPERATURE = 0.1
@@ -26,30 +25,24 @@ class HeadWeights:
 
     weight: Array
     bias: Array
-    hidden_weight: Array
-    hidden_bias: Array
-    output_weight: Array
 
 
 class Head(torch.nn.Module):
-    """Standardised roots of features (N, f) to the two parts (N, d)."""
+    """Standardised roots of features (N, f) to vectors (N, d), not normalised."""
 
     def __init__(self, features: int, dim: int) -> None:
         super().__init__()
         self.drop = torch.nn.Dropout(DROPOUT)
         self.straight = torch.nn.Linear(features, dim)
-        self.hidden = torch.nn.Linear(features, HIDDEN)
-        self.output = torch.nn.Linear(HIDDEN, dim)
         torch.nn.init.normal_(self.straight.weight, std=0.01)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """The parts, not normalised."""
-        bent = self.output(self.drop(torch.relu(self.hidden(self.drop(rows)))))
-        return torch.as_tensor(self.straight(self.drop(rows)) + bent)
+        """A part of the features is left out at random while training."""
+        return torch.as_tensor(self.straight(self.drop(rows)))
 
 
 def train_head(
-    features: Array, captions: Sequence[Sequence[int]], texts: Array, *, seed: int = 0, threads: int = 2
+    features: Array, captions: Sequence[Sequence[int]], texts: Array, *, seed: int = 0, threads: int = 1
 ) -> HeadWeights:
     """Fit a head.
 
@@ -85,9 +78,9 @@ def train_head(
     return _folded(head, mean, deviation)
 
 
-def contrastive_loss(parts: torch.Tensor, texts: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+def contrastive_loss(rows: torch.Tensor, texts: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """Cross-entropy both ways between drawings (B, d) and their captions (B, d)."""
-    scores = torch.nn.functional.normalize(parts, dim=1) @ texts.T / TEMPERATURE
+    scores = torch.nn.functional.normalize(rows, dim=1) @ texts.T / TEMPERATURE
     others = ~torch.eye(len(chosen), dtype=torch.bool)
     scores = scores.masked_fill((chosen[:, None] == chosen[None]) & others, -1e4)
     own = torch.arange(len(chosen))
@@ -106,7 +99,4 @@ def _schedule(step: int, steps: int) -> float:
 
 def _folded(head: Head, mean: Array, deviation: Array) -> HeadWeights:
     weight = head.straight.weight.detach().numpy().T / deviation[:, None]
-    hidden = head.hidden.weight.detach().numpy().T / deviation[:, None]
-    bias = head.straight.bias.detach().numpy() + head.output.bias.detach().numpy() - mean @ weight
-    hidden_bias = head.hidden.bias.detach().numpy() - mean @ hidden
-    return HeadWeights(weight, bias, hidden, hidden_bias, head.output.weight.detach().numpy().T)
+    return HeadWeights(weight, head.straight.bias.detach().numpy() - mean @ weight)

@@ -59,7 +59,7 @@ def add_background(
     model: Path, texts: Sequence[str], drawings: Sequence[Drawing], sounds: Iterable[AudioSample]
 ) -> None:
     """Add mean and deviation of the scores between background samples, for each pair of modalities."""
-    encoder = load(model)
+    encoder = load(model, threads=1)
     samples: dict[str, list[Sample]] = {
         "text": [TextSample(text) for text in _spread(texts, TEXTS)],
         "image": [ImageSample(drawing.pixels()) for drawing in _spread(drawings, DRAWINGS)],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from searchkit.encoders.mini.bridge import ClassBridge, TextBridge, join, unit
+from searchkit.encoders.mini.bridge import ClassBridge, TextBridge, Whitening, join, unit
 
 from .arrays import Array
 from .words import ClassWords
@@ -22,7 +22,8 @@ BACKGROUND_SHARE = 0.5
 VAGUE_GAIN = 0.3
 NAME_WEIGHT = 0.3
 WORDS_A_CLASS, WORD_DECAY = 3, 0.5
-HEAD_WEIGHT = 1.2
+HEAD_WEIGHT = 0.8
+WHITENING, WHITENING_FLOOR = 0.25, 1e-3
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,17 @@ def fit_text_bridge(anchors: Sequence[str], background: Sequence[str], vocabular
     )
 
 
+def fit_whitening(words: Sequence[str], text: TextBridge, vocabulary: Vocabulary) -> Whitening:
+    """A part of the way to equal spread in all directions, by the vectors of everyday words."""
+    rows = join(*text(vocabulary[words]), DENSE_WEIGHT).astype(np.float64)
+    rows -= rows.mean(axis=0)
+    spread, directions = np.linalg.eigh(rows.T @ rows / len(rows))
+    spread = np.maximum(spread, 0) + WHITENING_FLOOR * spread.max()
+    matrix = (directions * (spread / spread.max()) ** (-WHITENING / 2)) @ directions.T
+    diagonal = np.diagonal(matrix).astype(np.float32)
+    return Whitening(diagonal, (matrix - np.diag(diagonal)).astype(np.float32))
+
+
 def class_tables(
     classes: Sequence[ClassWords], names: Sequence[str], text: TextBridge, vocabulary: Vocabulary
 ) -> tuple[Array, Array]:
@@ -98,12 +110,12 @@ def fit_class_bridge(gain: Array, top: int, anchors: Array, dense: Array, backgr
 
 
 def caption_rows(
-    captions: Sequence[Sequence[str]], text: TextBridge, vocabulary: Vocabulary
+    captions: Sequence[Sequence[str]], text: TextBridge, whitening: Whitening, vocabulary: Vocabulary
 ) -> tuple[list[list[int]], Array]:
     """Which rows tell of each drawing, and the rows: the captions as unit vectors (T, a + t) of the space."""
     words = sorted({caption for entry in captions for caption in entry})
     place = {word: index for index, word in enumerate(words)}
-    rows = join(*text(vocabulary[words]), DENSE_WEIGHT)
+    rows = whitening(join(*text(vocabulary[words]), DENSE_WEIGHT))
     return [[place[caption] for caption in entry] for entry in captions], rows
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from searchkit.encoders.mini.bridge import ClassBridge, FeatureHead, TextBridge, dequantise, join, unit
+from searchkit.encoders.mini.bridge import (
+    ClassBridge,
+    FeatureHead,
+    TextBridge,
+    Whitening,
+    dequantise,
+    join,
+    unit,
+)
 from searchkit.encoders.mini.files import ModelFiles
 from searchkit.encoders.mini.logmel import RATE_HZ, at_common_level, log_mel_patches
 from searchkit.encoders.mini.pixels import to_square
@@ -38,13 +46,16 @@ class _Branch:
     @cached_property
     def arrays(self) -> dict[str, FloatArray]:
         """The tables of this branch, as float32."""
-        name = f"{self.name}.npz"
-        with np.load(io.BytesIO(self.files.read(name)), allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-        for key in [key for key in arrays if key.endswith("_scale")]:
-            plain = key.removesuffix("_scale")
-            arrays[plain] = dequantise(arrays[plain], arrays.pop(key))
-        return {key: value.astype(np.float32) for key, value in arrays.items()}
+        return _arrays(self.files, f"{self.name}.npz")
+
+    @cached_property
+    def whitening(self) -> Whitening:
+        """From both parts to the space; the same in all branches."""
+        a = _arrays(self.files, "space.npz")
+        return Whitening(a["diagonal"], a["rest"])
+
+    def _vector(self, anchors: FloatArray, dense: FloatArray) -> FloatArray:
+        return self.whitening(join(anchors, dense, float(self.settings["dense_weight"])))
 
     def _class_bridge(self) -> ClassBridge:
         a = self.arrays
@@ -54,7 +65,7 @@ class _Branch:
     def close(self) -> None:
         """Free everything that was loaded."""
         self.tower.close()
-        for name in ("arrays", "bridge", "head", "tokenizer"):
+        for name in ("arrays", "bridge", "head", "tokenizer", "whitening"):
             self.__dict__.pop(name, None)
 
 
@@ -86,7 +97,7 @@ class TextBranch(_Branch):
             raise EncoderError("an empty text has no meaning to embed", hint="give at least one word")
         tokens = np.array([self.tokenizer.encode(sample.text).ids], dtype=np.int64)
         (embedding,) = self.tower.run(tokens)
-        return embedding[0], join(*self.bridge(embedding[0]), float(self.settings["dense_weight"]))
+        return embedding[0], self._vector(*self.bridge(embedding[0]))
 
 
 class ImageBranch(_Branch):
@@ -101,10 +112,8 @@ class ImageBranch(_Branch):
 
     @cached_property
     def head(self) -> FeatureHead:
-        """Features to the parts of a vector."""
-        a = self.arrays
-        paths = (a["head_weight"], a["head_bias"], a["head_hidden_weight"], a["head_hidden_bias"])
-        return FeatureHead(*paths, a["head_output_weight"], a["anchor_mean"].size)
+        """Features into the space."""
+        return FeatureHead(self.arrays["head_weight"], self.arrays["head_bias"])
 
     def classify(self, sample: ImageSample) -> tuple[FloatArray, FloatArray]:
         """Features (1280,) and class probabilities (1000,)."""
@@ -118,12 +127,10 @@ class ImageBranch(_Branch):
     def features(self, sample: ImageSample) -> tuple[FloatArray, FloatArray]:
         """Roots of the tower's features (1280,), and the vector (dim,) of one sample."""
         features, probabilities = self.classify(sample)
-        anchors, dense = self.bridge(probabilities)
-        head_anchors, head_dense = self.head(features)
-        weight = np.float32(self.settings["head_weight"])
-        parts = unit(anchors + weight * head_anchors), unit(dense + weight * head_dense)
+        vector = self._vector(*self.bridge(probabilities))
+        vector = unit(vector + np.float32(self.settings["head_weight"]) * self.head(features))
         roots = np.asarray(np.sqrt(np.maximum(features, 0)), dtype=np.float32)
-        return roots, join(*parts, float(self.settings["dense_weight"]))
+        return roots, vector
 
 
 class SoundBranch(_Branch):
@@ -160,4 +167,14 @@ class SoundBranch(_Branch):
         """Roots of the class probabilities (521,), and the vector (dim,) of one sample."""
         probabilities = self.classify(sample)
         roots = np.asarray(np.sqrt(probabilities), dtype=np.float32)
-        return roots, join(*self.bridge(probabilities), float(self.settings["dense_weight"]))
+        return roots, self._vector(*self.bridge(probabilities))
+
+
+def _arrays(files: ModelFiles, name: str) -> dict[str, FloatArray]:
+    """The arrays of a file, as float32."""
+    with np.load(io.BytesIO(files.read(name)), allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    for key in [key for key in arrays if key.endswith("_scale")]:
+        plain = key.removesuffix("_scale")
+        arrays[plain] = dequantise(arrays[plain], arrays.pop(key))
+    return {key: value.astype(np.float32) for key, value in arrays.items()}

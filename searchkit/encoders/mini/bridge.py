@@ -4,7 +4,8 @@ ConSE (Norouzi et al., ICLR 2014) embeds a sample as the mean of the text embedd
 classes. Here it is used twice, on probabilities divided by their background: in the centred text space
 ("dense"), and in a space whose axes are everyday words ("anchors"), where two samples meet only if the same
 words fit both.
-Each part is centred on the background of its own modality, which closes the gap between modalities.
+Each part is centred on the background of its own modality, which closes the gap between modalities; both
+parts together are whitened, half-way, by what everyday words have in common.
 This module is arithmetic on arrays; it knows no files and no media.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from searchkit.types import FloatArray
 
-__all__ = ["ClassBridge", "FeatureHead", "TextBridge", "dequantise", "join", "unit"]
+__all__ = ["ClassBridge", "FeatureHead", "TextBridge", "Whitening", "dequantise", "join", "unit"]
 
 
 def unit(rows: FloatArray) -> FloatArray:
@@ -97,24 +98,36 @@ class ClassBridge:
 
 @dataclass(frozen=True)
 class FeatureHead:
-    """From a tower's features to the two parts: a linear path plus a hidden layer, trained on drawings.
+    """From a tower's features into the whitened space: one linear map, trained on drawings.
 
     Attributes:
-        weight: (f, a + t), bias: (a + t,) of the linear path.
-        hidden_weight: (f, h), hidden_bias: (h,), output_weight: (h, a + t) of the path with the hidden layer.
-        size: a, where the anchor part ends.
+        weight: (f, dim), bias: (dim,).
     """
 
     weight: FloatArray
     bias: FloatArray
-    hidden_weight: FloatArray
-    hidden_bias: FloatArray
-    output_weight: FloatArray
-    size: int
 
-    def __call__(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Features (f,), non-negative, to the unit anchor part (a,) and the unit dense part (t,)."""
+    def __call__(self, features: FloatArray) -> FloatArray:
+        """Features (..., f), non-negative, to unit vectors (..., dim)."""
         roots = np.sqrt(np.maximum(features, 0))
-        hidden = np.maximum(roots @ self.hidden_weight + self.hidden_bias, 0)
-        both = np.asarray(roots @ self.weight + self.bias + hidden @ self.output_weight, dtype=np.float32)
-        return unit(both[: self.size]), unit(both[self.size :])
+        return unit(np.asarray(roots @ self.weight + self.bias, dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Weakens what most words share, so that a vector says more of what is special to it.
+
+    A part of the way to whitening (Su et al., "Whitening Sentence Representations", 2021), the same for all
+    modalities, as a symmetric matrix kept as its diagonal and the rest.
+
+    Attributes:
+        diagonal: (dim,).
+        rest: (dim, dim), zero on its diagonal.
+    """
+
+    diagonal: FloatArray
+    rest: FloatArray
+
+    def __call__(self, rows: FloatArray) -> FloatArray:
+        """Unit vectors (..., dim) to unit vectors (..., dim)."""
+        return unit(np.asarray(rows * self.diagonal + rows @ self.rest, dtype=np.float32))

@@ -13,7 +13,7 @@ from searchkit.errors import ModelCorrupt, ModelNotFound
 __all__ = ["ModelFiles"]
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 _REINSTALL = (
     "reinstall searchkit (`pip install --force-reinstall --no-deps searchkit`), "
     "or rebuild the model with `python tools/build_mini.py`"
