@@ -306,10 +306,13 @@ class Searcher:
                 hint="put something in it: searchkit index FOLDER",
             )
         model = library.settings.model
+        # An older form of the same model cannot be searched with: its vectors can only be made anew.
+        elsewhere = [other for other in others if other != model][:1]
         raise SpaceMismatch(
             f"the library {library.folder} has no vectors of model {model!r} "
             f"in its present form; it has vectors of: {', '.join(others)}",
-            hint=f"searchkit index --model {model}, or search with --model {others[0]}",
+            hint=f"searchkit index --model {model}"
+            + "".join(f", or search with --model {o}" for o in elsewhere),
         )
 
 

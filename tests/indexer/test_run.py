@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import searchkit as sk
-from searchkit.errors import LibraryError, LibraryLocked, UsageError
+from searchkit.errors import LibraryError, LibraryLocked, SpaceMismatch, UsageError
 from tests.media_files import write_folder, write_picture, write_sound, write_text
 
 
@@ -152,6 +154,22 @@ def test_other_decoding_settings_embed_again(tmp_path: Path) -> None:
         assert (report.changed, report.same) == (8, 0)
         assert report.segments > windows
         assert library.verify().clean
+
+
+def test_a_library_of_an_older_form_of_the_model_is_embedded_anew(tmp_path: Path) -> None:
+    write_text(tmp_path / "media" / "dog.txt", "a dog in snow")
+    place = tmp_path / "library"
+    with sk.open_library(place) as library:
+        library.index(tmp_path / "media")
+    with closing(sqlite3.connect(place / "catalog.sqlite")) as catalog, catalog:
+        catalog.execute("UPDATE spaces SET fingerprint = 'older', revision = 'older'")
+        catalog.execute("UPDATE collections SET name = 'older.text'")
+    with sk.open_library(place) as library:
+        with pytest.raises(SpaceMismatch, match="present form") as caught:
+            library.search("dog")
+        assert caught.value.hint == "searchkit index --model mini"
+        library.index()
+        assert top(library, sk.text("dog")) == tmp_path / "media" / "dog.txt"
 
 
 def test_an_emptied_folder_is_refused_unless_meant(library: sk.Library, folder: Path) -> None:
