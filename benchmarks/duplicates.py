@@ -20,10 +20,10 @@ import numpy as np
 import soundfile
 from PIL import Image, ImageEnhance
 
-from searchkit.duplicates import THRESHOLDS
 from searchkit.encoders import open_encoder
 from searchkit.errors import DecodeError
 from searchkit.media import DecodeSettings, open_media
+from searchkit.query.dupes import COPY_COSINE
 from searchkit.types import AudioSample, Encoder, FloatArray, ImageSample, Modality, Sample
 
 SAMPLE_MEDIA = Path(__file__).resolve().parent.parent / "sample_media"
@@ -117,7 +117,7 @@ def measure(encoder: Encoder, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _lines(modality: Modality, found: dict[str, FloatArray], nearest: FloatArray) -> Iterator[dict[str, Any]]:
-    print(f"\n{modality}, {len(nearest)} files (threshold {THRESHOLDS[modality]})")
+    print(f"\n{modality}, {len(nearest)} files (threshold {COPY_COSINE})")
     print("threshold  " + "  ".join(f"{name:>8}" for name in found) + "     false")
     for level in LEVELS:
         shares = {name: float((scores >= level).mean()) for name, scores in found.items()}

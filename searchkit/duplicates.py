@@ -13,27 +13,13 @@ from searchkit.catalog.details import AssetDetails
 from searchkit.errors import QueryError
 from searchkit.query import Filter
 from searchkit.query.candidates import Searchable
-from searchkit.query.dupes import connected, duplicate_pairs
+from searchkit.query.dupes import COPY_COSINE, connected, duplicate_pairs
 from searchkit.types import Modality
 
 if TYPE_CHECKING:
     from searchkit.reader import LibraryReader
 
-__all__ = ["THRESHOLDS", "DuplicateFile", "DuplicateGroup", "find_duplicates"]
-
-_OTHER_THRESHOLD = 0.97
-THRESHOLDS: Mapping[Modality, float] = {
-    Modality.IMAGE: 0.97,
-    Modality.AUDIO: 0.97,
-    Modality.VIDEO: 0.97,
-    Modality.TEXT: 0.97,
-}
-"""Lowest cosine of near-duplicates by modality.
-
-By benchmarks/duplicates.py for ``mini`` on sample_media: of pictures, four of five altered copies are found,
-and no two different ones; of sounds, seven of ten. Of 114 effects and loops none is taken for another, of 166
-samples of instruments 5 %.
-"""
+__all__ = ["DuplicateFile", "DuplicateGroup", "find_duplicates"]
 
 _SHARED = 0.5
 _LENGTH_SHARED = 0.85
@@ -108,8 +94,7 @@ def find_duplicates(
     if near:
         links: dict[tuple[int, int], float] = {}
         for searchable in searched:
-            usual = THRESHOLDS.get(searchable.collection.modality, _OTHER_THRESHOLD)
-            lowest = usual if threshold is None else threshold
+            lowest = COPY_COSINE if threshold is None else threshold
             for pair, cosine in _near(library, searchable, assets, lowest, progress).items():
                 links[pair] = max(links.get(pair, -1.0), cosine)
         groups += _grouped(assets, links)

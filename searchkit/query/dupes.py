@@ -8,7 +8,15 @@ import numpy as np
 
 from searchkit.types import IdArray, VectorStore
 
-__all__ = ["connected", "duplicate_pairs", "near_duplicates"]
+__all__ = ["COPY_COSINE", "connected", "duplicate_pairs", "near_duplicates"]
+
+COPY_COSINE = 0.97
+"""Lowest cosine of near-duplicates, in every modality.
+
+By benchmarks/duplicates.py for ``mini`` on sample_media: of pictures, four of five altered copies are found,
+and no two different ones; of sounds, seven of ten. Of 114 effects and loops none is taken for another, of 166
+samples of instruments 5 %.
+"""
 
 _BATCH = 256
 _FIRST_K = 16
@@ -17,7 +25,7 @@ _FIRST_K = 16
 def near_duplicates(
     store: VectorStore,
     *,
-    threshold: float = 0.97,
+    threshold: float = COPY_COSINE,
     among: Sequence[int] | IdArray | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[int]]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from searchkit.query.algebra import Operand, Segment
+from searchkit.query.dupes import COPY_COSINE
 from searchkit.query.embed import EmbeddedQuery
 from searchkit.types import Modality
 
@@ -28,9 +29,7 @@ _TEXT, _IMAGE, _AUDIO = Modality.TEXT, Modality.IMAGE, Modality.AUDIO
 
 _SIZES = (25, 1000)
 
-# From there on, rows of the query's own kind are copies of it (benchmarks/duplicates.py); the samples that
-# the tables were fitted on hold none.
-_COPY_SCORE = 0.97
+# For copies of the query: the samples that the tables were fitted on hold none.
 _COPY_WEIGHT = 10.0
 KNOTS = (-0.1, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8)
 
@@ -71,7 +70,7 @@ class Evidence:
         if score >= KNOTS[left]:
             weight = max(weight, low)
         weight = min(weight, high) if score <= KNOTS[left + 1] else max(weight, high)
-        return weight + _COPY_WEIGHT if self.same_kind and score >= _COPY_SCORE else weight
+        return weight + _COPY_WEIGHT if self.same_kind and score >= COPY_COSINE else weight
 
 
 def evidence_for(
