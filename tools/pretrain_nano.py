@@ -5,7 +5,7 @@
 Builds the set when DIR has none (see tools/build_nano_set.py for what that needs), trains text with pictures
 and then text with sounds, never a sound with a picture, runs benchmarks/quality.py on what was held out, and
 writes DIR/curves.png and DIR/table.md. A stopped run goes on where it was. By the time of single steps, the
-default numbers of steps take an hour and a quarter on two quiet cores, with the set.
+default numbers of steps take about half an hour on two quiet cores, with the set.
 """
 
 import argparse
@@ -81,8 +81,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "searchkit-mini")
-    parser.add_argument("--image-steps", type=int, default=2400)
-    parser.add_argument("--audio-steps", type=int, default=900)
+    parser.add_argument("--image-steps", type=int, default=600)
+    parser.add_argument("--audio-steps", type=int, default=400)
     parser.add_argument("--dev-media", type=Path, help="unpacked packages of benchmarks/quality.py's own set")
     return parser.parse_args()
 
