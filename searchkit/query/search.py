@@ -30,6 +30,8 @@ FUSIONS = ("calibrated", "rrf")
 
 _DIVERSE_POOL = 5
 _SPANS_POOL = 4
+# A moment must be at least so probable, measured by its file's best, to be joined with that.
+_MERGED_SHARE = 0.5
 _HYBRID_DEPTH = 100
 
 
@@ -191,19 +193,23 @@ def _by_rank(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _merged(ranked: Sequence[Candidate], cutoff: float) -> list[Candidate]:
-    """Neighbouring spans as one where both are good matches: a span should say where the match is."""
-    by_id = {entry.row.segment_id: entry for entry in ranked}
-    good = [
-        Located(entry.row.segment_id, entry.row.asset_id, entry.row.encoded_as, entry.rank_score, entry.span)
-        for entry in ranked
-        if entry.match is not None and entry.match >= cutoff
-    ]
-    spans = {hit.id: hit.span for hit in merge_neighbours(good)}
-    gone = {hit.id for hit in good} - spans.keys()
+    """Neighbouring spans as one where they match about as well: a span should say where the match is."""
+    best: dict[tuple[int, Modality], float] = {}
+    clear: list[Located] = []
+    faint: list[Located] = []
+    for entry in ranked:
+        if entry.match is None or entry.match < cutoff:
+            continue
+        row = entry.row
+        of_file = best.setdefault((row.asset_id, row.encoded_as), entry.match)
+        hit = Located(row.segment_id, row.asset_id, row.encoded_as, entry.rank_score, entry.span)
+        (clear if entry.match >= _MERGED_SHARE * of_file else faint).append(hit)
+    spans = {hit.id: hit.span for hits in (clear, faint) for hit in merge_neighbours(hits)}
+    gone = {hit.id for hit in (*clear, *faint)} - spans.keys()
     return [
-        replace(entry, span=spans.get(segment_id, entry.span))
-        for segment_id, entry in by_id.items()
-        if segment_id not in gone
+        replace(entry, span=spans.get(entry.row.segment_id, entry.span))
+        for entry in ranked
+        if entry.row.segment_id not in gone
     ]
 
 

@@ -19,6 +19,7 @@ class QdrantServer:
     Attributes:
         requests: method and path of each request.
         bodies: the last body, parsed, for each kind of request.
+        searches: all queries, parsed.
         failures: what to answer next instead: (status, headers) each.
     """
 
@@ -27,6 +28,7 @@ class QdrantServer:
         self.created: dict[str, models.CreateCollection] = {}
         self.requests: list[str] = []
         self.bodies: dict[str, object] = {}
+        self.searches: list[models.QueryRequest] = []
         self.headers: dict[str, str] = {}
         self.failures: list[tuple[int, dict[str, str]]] = []
         self.mutex = threading.Lock()
@@ -78,6 +80,7 @@ class QdrantServer:
             case ("POST", ["collections", name, "points", "query", "batch"]):
                 wanted = self._checked(models.QueryRequestBatch, body).searches
                 assert all(each.params is not None for each in wanted)
+                self.searches += wanted
                 # local mode has no index that they could tune
                 return client.query_batch_points(
                     name, [each.model_copy(update={"params": None}) for each in wanted]

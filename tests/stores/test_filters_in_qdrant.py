@@ -98,9 +98,11 @@ def found(library: sk.Library, where: str) -> list[tuple[str, float]]:
     return sorted((str(result.path), round(result.score, 5)) for result in results)
 
 
-def last_filter(server: QdrantServer) -> str:
-    asked = server.bodies["QueryRequestBatch"].searches[0].filter
-    return asked.model_dump_json(exclude_none=True) if asked else ""
+def sent_filters(server: QdrantServer) -> str:
+    """Of all searches since the last call: captions are looked for without one."""
+    asked = [search.filter.model_dump_json(exclude_none=True) for search in server.searches if search.filter]
+    server.searches.clear()
+    return " ".join(asked)
 
 
 def test_filters_find_the_same_in_every_store(tmp_path: Path, media: Path, server: QdrantServer) -> None:
@@ -108,7 +110,7 @@ def test_filters_find_the_same_in_every_store(tmp_path: Path, media: Path, serve
     here = filled(tmp_path / "here", media, "faiss")
     sizes = set()
     for where in (*BY_FIELDS, *BY_PATTERNS):
-        server.bodies.clear()
+        server.searches.clear()
         expected = found(here, where)
         assert found(there, where) == expected, where
         sizes.add(len(expected))
@@ -116,7 +118,9 @@ def test_filters_find_the_same_in_every_store(tmp_path: Path, media: Path, serve
         assert by_fields == (where in BY_FIELDS), where
         if expected:
             # either way it is Qdrant that leaves out the rest
-            assert ("has_id" in last_filter(server)) != by_fields, where
+            sent = sent_filters(server)
+            assert sent, where
+            assert ("has_id" in sent) != by_fields, where
     assert len(sizes) > 4
     assert there.verify().clean
     for library in (there, here):
@@ -152,14 +156,14 @@ def test_rows_without_fields_are_filtered_by_their_ids(
         server.client.clear_payload(name, [point.id for point in server.client.scroll(name, limit=100)[0]])
     with opened(tmp_path / "library") as library:
         assert found(library, "type:png") == expected
-        assert "has_id" in last_filter(server)
+        assert "has_id" in sent_filters(server)
         report = library.verify()
         assert not report.clean
         assert all(check.stale == check.vectors for check in report.collections)
         assert library.verify(repair=True).clean
     with opened(tmp_path / "library") as library:
         assert found(library, "type:png") == expected
-        assert "has_id" not in last_filter(server)
+        assert "has_id" not in sent_filters(server)
 
 
 def test_fields_that_a_kill_left_behind_show_nothing_wrong(
@@ -187,7 +191,7 @@ def test_a_copy_and_an_import_have_the_fields(tmp_path: Path, media: Path, serve
                 assert there.verify().clean
                 for where in ("tag:read AND folder:texts", "width_px>64", "date<2019-06-02"):
                     assert found(there, where) == found(here, where)
-                    assert "has_id" not in last_filter(server)
+                    assert "has_id" not in sent_filters(server)
 
 
 def test_a_tag_that_the_server_does_not_take_is_not_put_on(

@@ -74,6 +74,18 @@ def test_an_upload_that_lost_its_content_can_be_sent_again(
         assert api.get("/v1/search", params={"q": kept["source"]}).status_code == 200
 
 
+def test_moments_that_match_far_less_are_not_joined_to_the_right_one(library: Library) -> None:
+    def moments(query: str) -> list[tuple[float, float]]:
+        found = library.search(query, to="video", spans=True)
+        return [
+            (r.span.start_s, r.span.end_s) for r in found if r.span and r.path.name == "dog_then_bell.webm"
+        ]
+
+    # The picture is a dog for five seconds, then a bell; the sound track is one window.
+    assert (0.0, 5.0) in [(start_s, round(end_s)) for start_s, end_s in moments("a dog")]
+    assert moments("a church bell")[0][0] >= 4
+
+
 def test_weights_signs_and_filters_change_the_answer(api: TestClient) -> None:
     def names(query: str, where: str | None = None) -> list[str]:
         body = {"query": query, "to": ["image"], "where": where, "k": 30}
