@@ -22,6 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from process_memory import memory_bytes
+
 BATCHES = {"text": 1, "texts": 16, "image": 1, "images": 8}
 """How many samples each measurement encodes at once."""
 
@@ -52,7 +54,7 @@ def serve(folder: Path) -> None:
     from searchkit.types import ImageSample, Sample, TextSample
 
     torch.set_num_threads(1)
-    start_bytes = anonymous_bytes()
+    start_bytes = memory_bytes()
     encoder = load(folder, device="cpu")
     random = np.random.default_rng(0)
     pictures: list[Sample] = [
@@ -66,17 +68,8 @@ def serve(folder: Path) -> None:
         began = time.perf_counter()
         encoder.encode(samples)
         seconds = time.perf_counter() - began
-        found = {"seconds": seconds, **{k: v - start_bytes[k] for k, v in anonymous_bytes().items()}}
+        found = {"seconds": seconds, **{f"{k}_bytes": v - start_bytes[k] for k, v in memory_bytes().items()}}
         print(json.dumps(found), flush=True)
-
-
-def anonymous_bytes() -> dict[str, int]:
-    """Memory of this process: resident, and the part of it that is not mapped from files."""
-    fields = {}
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]:
-        name, value, *_ = line.split()
-        fields[name.rstrip(":")] = int(value) * 1024
-    return {"resident_bytes": fields["Rss"], "anonymous_bytes": fields["Anonymous"]}
 
 
 class Child:

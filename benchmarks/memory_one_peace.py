@@ -21,6 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from process_memory import memory_bytes
+
 PRECISIONS = ("float32", "bfloat16", "int8")
 BRANCHES = ("text", "image", "audio")
 
@@ -55,11 +57,8 @@ def parameters(layers: int) -> dict[str, int]:
 
 def memory_mb() -> dict[str, float]:
     """Resident memory of this process: all of it, and the part that is mapped from files."""
-    fields = {}
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]:
-        name, value, *_ = line.split()
-        fields[name.rstrip(":")] = int(value) * 1024 / 1e6
-    return {"resident": fields["Rss"], "mapped": fields["Rss"] - fields["Anonymous"]}
+    held = memory_bytes()
+    return {"resident": held["resident"] / 1e6, "mapped": (held["resident"] - held["anonymous"]) / 1e6}
 
 
 def measure_conversion(source: Path, folder: Path, dtype: str | None) -> dict[str, float]:

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from process_memory import memory_bytes
 from search_engines import ENGINES, open_engine
 from vectors import make_queries, write_rows
 
@@ -191,7 +192,7 @@ def serve(name: str, folder: Path, dim: int, pipe: Connection) -> None:
 
     assert faiss
     engine = open_engine(name, folder, dim)
-    baseline_mb = anonymous_mb()
+    baseline_mb = memory_bytes()["anonymous"] / 2**20
     while True:
         try:
             verb, values = pipe.recv()
@@ -219,7 +220,7 @@ def serve(name: str, folder: Path, dim: int, pipe: Connection) -> None:
             engine.search(values[0], K)
             pipe.send({"qps": len(values[0]) / (time.perf_counter() - begin_s) * getattr(engine, "share", 1)})
         elif verb == "memory":
-            pipe.send({"private_mb": anonymous_mb() - baseline_mb})
+            pipe.send({"private_mb": memory_bytes()["anonymous"] / 2**20 - baseline_mb})
         elif verb == "add":
             pipe.send({"add_1000_s": engine.add(*values)})
 
@@ -233,14 +234,6 @@ def single(engine: Any, queries: Any, among: Any = None) -> tuple[list[tuple[flo
         took_s = (time.perf_counter() - begin_s, time.process_time() - begin_cpu_s)
         took_ms.append(tuple(1e3 * each / getattr(engine, "share", 1) for each in took_s))
     return took_ms, np.concatenate(found)
-
-
-def anonymous_mb() -> float:
-    """Memory that belongs to this process alone and to no file."""
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
-        if line.startswith("Anonymous:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
 
 
 def table(results: list[dict[str, Any]]) -> str:
