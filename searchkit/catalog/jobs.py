@@ -225,17 +225,10 @@ def drop_jobs(connection: Connection, space_id: int, paths: Iterable[str]) -> No
         )
 
 
-def clear_jobs(connection: Connection, space_id: int | None = None, scopes: Sequence[str] = ()) -> None:
-    """Remove all jobs; or those of a space at or below the given paths that nobody works on."""
-    statement = delete(Job)
-    if space_id is not None:
-        statement = statement.where(
-            Job.space_id == space_id,
-            Job.lease_until < clock_s(connection),
-            Job.attempts == 0,
-            or_(*(under_column(Job.path, scope) for scope in scopes)),
-        )
-    connection.execute(statement)
+def clear_jobs(connection: Connection, space_id: int, scopes: Sequence[str]) -> None:
+    """Remove jobs at or below paths that nobody has taken."""
+    free = and_(Job.lease_until < clock_s(connection), Job.attempts == 0)
+    connection.execute(delete(Job).where(Job.space_id == space_id, free, _inside(scopes)))
 
 
 def park_jobs(connection: Connection, *, died: bool) -> int:
@@ -252,8 +245,12 @@ def park_jobs(connection: Connection, *, died: bool) -> int:
 
 def clear_parked(connection: Connection, space_id: int, scopes: Sequence[str]) -> None:
     """Remove parked jobs at or below paths in which all files were looked for."""
-    inside = or_(*(under_column(Job.path, scope) for scope in scopes))
-    connection.execute(delete(Job).where(Job.space_id == space_id, Job.lease_until == _PARKED, inside))
+    parked = Job.lease_until == _PARKED
+    connection.execute(delete(Job).where(Job.space_id == space_id, parked, _inside(scopes)))
+
+
+def _inside(scopes: Sequence[str]) -> ColumnElement[bool]:
+    return or_(*(under_column(Job.path, scope) for scope in scopes))
 
 
 def count_jobs(

@@ -6,7 +6,7 @@ which file it describes is looked up when a query finds it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import true
@@ -47,7 +47,11 @@ def with_captions(
     modalities = {s.collection.modality for s in searched} - {Modality.TEXT}
     if not modalities or not captions:
         return list(found)
-    texts = _nearest_texts(found, vector, catalog, searched, captions, where)
+    if where is None and {s.collection.id for s in captions} <= {s.collection.id for s in searched}:
+        near = [entry for entry in found if entry.row.modality is Modality.TEXT]
+    else:
+        near = [entry for s in captions for entry in nearest_candidates(vector, catalog, s, _DEPTH)]
+    texts = _best_of_files(near)
     condition = true() if where is None else where.sql()
     with catalog.read() as connection:
         described = described_by(connection, list(texts), modalities, where=condition)
@@ -61,10 +65,7 @@ def with_captions(
         if missing and searchable.collection.modality in modalities
         for entry in candidates_among(vector, catalog, searchable, Asset.id.in_(missing), where)
     ]
-    own: dict[int, Candidate] = {}
-    for entry in sorted([*found, *others], key=_weight, reverse=True):
-        if entry.row.asset_id in best:
-            own.setdefault(entry.row.asset_id, entry)
+    own = _best_of_files(entry for entry in (*found, *others) if entry.row.asset_id in best)
     spoken = {
         entry.row.segment_id: _spoken_for(entry, best[asset_id])
         for asset_id, entry in own.items()
@@ -74,23 +75,12 @@ def with_captions(
     return [*kept, *spoken.values()]
 
 
-def _nearest_texts(
-    found: Sequence[Candidate],
-    vector: FloatArray,
-    catalog: Catalog,
-    searched: Sequence[Searchable],
-    captions: Sequence[Searchable],
-    where: Filter | None,
-) -> dict[int, Candidate]:
-    """The best passage of each of the nearest texts, by asset."""
-    if where is None and {s.collection.id for s in captions} <= {s.collection.id for s in searched}:
-        near = [entry for entry in found if entry.row.modality is Modality.TEXT]
-    else:
-        near = [entry for s in captions for entry in nearest_candidates(vector, catalog, s, _DEPTH)]
-    texts: dict[int, Candidate] = {}
-    for entry in sorted(near, key=_weight, reverse=True):
-        texts.setdefault(entry.row.asset_id, entry)
-    return texts
+def _best_of_files(entries: Iterable[Candidate]) -> dict[int, Candidate]:
+    """The best candidate of each file, by asset, best first."""
+    best: dict[int, Candidate] = {}
+    for entry in sorted(entries, key=_weight, reverse=True):
+        best.setdefault(entry.row.asset_id, entry)
+    return best
 
 
 def _weight(entry: Candidate) -> tuple[float, float]:

@@ -5,7 +5,7 @@ classes. Here it is used twice, on probabilities divided by their background: in
 ("dense"), and in a space whose axes are everyday words ("anchors"), where two samples meet only if the same
 words fit both.
 Each part is centred on the background of its own modality, which closes the gap between modalities; both
-parts together are whitened, half-way, by what everyday words have in common.
+parts together are whitened a part of the way, by what everyday words have in common.
 This module is arithmetic on arrays; it knows no files and no media.
 """
 

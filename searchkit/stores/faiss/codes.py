@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from searchkit.durable import replace_file
 from searchkit.stores.faiss.manifest import FileEntry
-from searchkit.stores.faiss.segment import HALF_SCALE, Checksum, HalfArray, Segment, widen
+from searchkit.stores.faiss.segment import HALF_SCALE, Checksum, HalfArray, Segment, unless_stopped, widen
 from searchkit.types import FloatArray
 
 __all__ = ["CODES_SUFFIX", "Codes", "build_codes", "codes_of", "rotation"]
@@ -32,10 +32,6 @@ _BUILD_ROWS = 1024
 _TRAIN_ROWS = 8192
 _ROTATIONS: dict[int, Any] = {}
 _MUTEX = threading.Lock()
-
-
-class _Stopped(Exception):
-    """The store is being closed."""
 
 
 class Codes:
@@ -79,11 +75,12 @@ def rotation(dim: int) -> Any:
         return _ROTATIONS[dim]
 
 
-def build_codes(segment: Segment, stop: threading.Event) -> FileEntry | None:
-    """Write a segment's codes durably, block by block; None when told to stop.
+def build_codes(segment: Segment, stop: threading.Event) -> FileEntry:
+    """Write a segment's codes durably, block by block.
 
     Raises:
         DiskFull: the device is full.
+        Stopped: ``stop`` was set.
     """
     import faiss
 
@@ -92,21 +89,16 @@ def build_codes(segment: Segment, stop: threading.Event) -> FileEntry | None:
     # All that it learns is the mean, and the mean of one row is that row.
     index.train(rotate.apply_py(_mean(segment)))
     name = segment.entry.name + CODES_SUFFIX
-    try:
-        with replace_file(segment.folder / name) as file:
-            written = Checksum(file)
-            head, tail = _frame(index, count)
-            written.write(head)
-            for start in range(0, count, _BUILD_ROWS):
-                if stop.is_set():
-                    raise _Stopped
-                index.add(rotate.apply_py(_wide(segment.rows[start : start + _BUILD_ROWS])))
-                written.write(faiss.vector_to_array(index.codes).data)
-                index.reset()
-            written.write(tail)
-            return written.entry(name)
-    except _Stopped:
-        return None
+    with replace_file(segment.folder / name) as file:
+        written = Checksum(file)
+        head, tail = _frame(index, count)
+        written.write(head)
+        for start in unless_stopped(range(0, count, _BUILD_ROWS), stop):
+            index.add(rotate.apply_py(_wide(segment.rows[start : start + _BUILD_ROWS])))
+            written.write(faiss.vector_to_array(index.codes).data)
+            index.reset()
+        written.write(tail)
+        return written.entry(name)
 
 
 def _mean(segment: Segment) -> FloatArray:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from searchkit.durable import replace_file
 from searchkit.stores.faiss.manifest import FileEntry
 from searchkit.stores.faiss.scan import flat_index
-from searchkit.stores.faiss.segment import Checksum, Segment
+from searchkit.stores.faiss.segment import Checksum, Segment, unless_stopped
 from searchkit.types import FloatArray
 
 __all__ = ["GRAPH_SUFFIX", "Graph", "build_graph", "graph_of"]
@@ -64,11 +64,12 @@ class Graph:
         return positions, scores
 
 
-def build_graph(segment: Segment, stop: threading.Event) -> FileEntry | None:
-    """Write a segment's graph durably; None when told to stop. Takes memory for a copy of the rows meanwhile.
+def build_graph(segment: Segment, stop: threading.Event) -> FileEntry:
+    """Write a segment's graph durably. Takes memory for a copy of the rows meanwhile.
 
     Raises:
         DiskFull: the device is full.
+        Stopped: ``stop`` was set.
     """
     import faiss
 
@@ -80,9 +81,7 @@ def build_graph(segment: Segment, stop: threading.Event) -> FileEntry | None:
     )
     index.hnsw.efConstruction = _BUILD_WIDTH
     index.is_trained = True
-    for start in range(0, len(segment.rows), _BUILD_ROWS):
-        if stop.is_set():
-            return None
+    for start in unless_stopped(range(0, len(segment.rows), _BUILD_ROWS), stop):
         index.add(segment.rows[start : start + _BUILD_ROWS].astype(np.float32))
     name = segment.entry.name + GRAPH_SUFFIX
     links: Any = faiss.VectorIOWriter()

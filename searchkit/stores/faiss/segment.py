@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -26,9 +26,11 @@ __all__ = [
     "Checksum",
     "HalfArray",
     "Segment",
+    "Stopped",
     "check_size",
     "read_mask",
     "rows_header",
+    "unless_stopped",
     "widen",
     "write_mask",
     "write_segment",
@@ -37,6 +39,23 @@ __all__ = [
 HalfArray = npt.NDArray[np.float16]
 BoolArray = npt.NDArray[np.bool_]
 T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The store is being closed."""
+
+
+def unless_stopped(pieces: Iterable[T], stop: threading.Event) -> Iterator[T]:
+    """The same pieces, one by one.
+
+    Raises:
+        Stopped: ``stop`` was set; whatever file is being written is given up.
+    """
+    for piece in pieces:
+        if stop.is_set():
+            raise Stopped
+        yield piece
+
 
 HALF_SCALE = np.float32(2.0**112)
 """What ``widen`` leaves out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TypeAlias
@@ -21,22 +21,16 @@ from searchkit.stores.faiss.codes import CODES_SUFFIX, build_codes
 from searchkit.stores.faiss.graph import GRAPH_SUFFIX, build_graph
 from searchkit.stores.faiss.manifest import FileEntry, SegmentEntry
 from searchkit.stores.faiss.merging import live_ids, merged_rows
-from searchkit.stores.faiss.segment import HalfArray, Segment, write_segment
+from searchkit.stores.faiss.segment import Segment, Stopped, unless_stopped, write_segment
 from searchkit.stores.faiss.snapshot import Part
 from searchkit.stores.faiss.tuning import Tuning
 from searchkit.stores.faiss.writer import CollectionWriter
-from searchkit.types import IdArray
 
 __all__ = ["Upkeep", "plan_merge"]
 
-_Block: TypeAlias = tuple[IdArray, HalfArray]
-Build: TypeAlias = Callable[[Segment, threading.Event], FileEntry | None]
+Build: TypeAlias = Callable[[Segment, threading.Event], FileEntry]
 
 _log = logging.getLogger(__name__)
-
-
-class _Stopped(Exception):
-    """The store is being closed."""
 
 
 def plan_merge(sizes: Sequence[tuple[str, int, int]], tuning: Tuning) -> list[str]:
@@ -100,7 +94,7 @@ class Upkeep:
         try:
             while self._merge() or self._derive(gently=True):
                 pass
-        except _Stopped:
+        except Stopped:
             pass
         except DiskFull as error:
             _log.warning("%s; searches stay right and get slower", error)
@@ -136,7 +130,8 @@ class Upkeep:
         names = [part.segment.entry.name for part in parts if part.segment]
         with writer.keeping(name):
             count = sum(part.live_count for part in parts)
-            entry = write_segment(writer.folder, name, dim, count, self._unless_stopped(merged_rows(parts)))
+            blocks = unless_stopped(merged_rows(parts), self._stop)
+            entry = write_segment(writer.folder, name, dim, count, blocks)
 
             def swap(segments: dict[str, SegmentEntry]) -> bool:
                 if not segments.keys() >= set(names):
@@ -170,8 +165,6 @@ class Upkeep:
             faiss.omp_set_num_threads(max(1, (os.cpu_count() or 2) // 2))
         with self._writer.keeping(name):
             built = build(segment, self._stop)
-            if built is None:
-                raise _Stopped
 
             def attach(segments: dict[str, SegmentEntry]) -> bool:
                 if name not in segments:
@@ -192,9 +185,3 @@ class Upkeep:
             for ids in live_ids(part):
                 gone[np.searchsorted(written, ids)] = False
         return gone
-
-    def _unless_stopped(self, blocks: Iterator[_Block]) -> Iterator[_Block]:
-        for block in blocks:
-            if self._stop.is_set():
-                raise _Stopped
-            yield block
