@@ -139,10 +139,10 @@ def test_a_better_model_becomes_the_default(report: FineTuneReport, tmp_path: Pa
 
 
 def test_likes_and_unlikes_teach(tmp_path: Path) -> None:
-    # Files of its own: what other tests add to the shared folder decides which nine are held out.
+    # Files of its own, and one after the other: what is held out follows from the order of the segments' ids.
     (tmp_path / "shapes").mkdir()
     shapes = write_shapes(tmp_path / "shapes", EACH)
-    with sk.open_library(tmp_path / "library") as library:
+    with sk.open_library(tmp_path / "library", jobs=1) as library:
         library.index(shapes.parent)
         ids = {result.path.stem: result.segment_id for result in library.search("a shape", to="image", k=100)}
         for name, other in zip(NAMES, NAMES[1:] + NAMES[:1], strict=True):
