@@ -34,13 +34,14 @@ def watch(
     stop: threading.Event,
     progress: Progress = NO_PROGRESS,
     exclude: Sequence[str] = (),
-    debounce_s: float = 1.6,
+    quiet_s: float = 0.4,
+    debounce_s: float = 4.0,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Index folders, then index what changes in them, until ``stop`` is set.
 
-    Changes are gathered until nothing has changed for a moment, so that a file that is being copied is read
-    once. One set of decoders serves all runs.
+    Changes are gathered until nothing else has changed for a moment, so that files that come together are
+    embedded together, and a move is seen whole. One set of decoders serves all runs.
 
     Args:
         library: where to.
@@ -49,6 +50,7 @@ def watch(
         stop: ends it, after the batch in hand.
         progress: hears how far each run is.
         exclude: patterns of files to pass over.
+        quiet_s: how long nothing else may change before what has changed is looked at.
         debounce_s: how long changes are gathered at most.
         on_ready: called when changes are being listened for.
 
@@ -75,6 +77,7 @@ def watch(
             *folders,
             watch_filter=None,
             debounce=int(debounce_s * 1000),
+            step=int(quiet_s * 1000),
             stop_event=stop,
             yield_on_timeout=True,
             rust_timeout=500,

@@ -31,7 +31,7 @@ class Watching:
 
     def _watch(self, folder: Path) -> None:
         try:
-            watch(self.library, [folder], on_report=self.reports.append, stop=self._stop, debounce_s=0.2)
+            watch(self.library, [folder], on_report=self.reports.append, stop=self._stop, quiet_s=0.05)
         except BaseException as error:
             self.failures.append(error)
 
