@@ -14,7 +14,16 @@ from sqlalchemy import Connection, and_, insert, select, update
 from searchkit.catalog.tables import Run, RunState
 from searchkit.catalog.types import storable
 
-__all__ = ["RunRow", "ask_to_end", "end_run", "is_running", "note_alive", "recent_runs", "start_run"]
+__all__ = [
+    "RunRow",
+    "ask_to_end",
+    "end_run",
+    "has_ended",
+    "is_running",
+    "note_alive",
+    "recent_runs",
+    "start_run",
+]
 
 _SILENT_S = 3600
 
@@ -93,6 +102,13 @@ def ask_to_end(connection: Connection, run_id: int) -> None:
 def is_running(connection: Connection, run_id: int) -> bool:
     """Whether a run goes on."""
     return connection.scalar(select(Run.state).where(Run.id == run_id)) == RunState.RUNNING.value
+
+
+def has_ended(connection: Connection, pid: int, *, after: int) -> bool:
+    """Whether the run that a process of this machine began after run ``after`` is over."""
+    mine = and_(Run.id > after, Run.pid == pid, Run.host == socket.gethostname())
+    state = connection.scalar(select(Run.state).where(mine).order_by(Run.id.desc()).limit(1))
+    return state is not None and state != RunState.RUNNING.value
 
 
 def end_run(

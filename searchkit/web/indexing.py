@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from searchkit.catalog import assets
+from searchkit.catalog import assets, runs
 from searchkit.errors import LibraryLocked, UsageError
 from searchkit.library import Library
 
@@ -29,6 +30,7 @@ class IndexRuns:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._process: subprocess.Popen[bytes] | None = None
+        self._after = 0
         self._said: IO[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -47,8 +49,11 @@ class IndexRuns:
         self._said.seek(0)
         return self._said.read(_SAID_BYTES).decode(errors="replace").strip()
 
-    def start(self, paths: Sequence[str], *, retry_failed: bool = False) -> None:
+    def start(self, paths: Sequence[str], *, retry_failed: bool = False) -> int:
         """Begin a run over folders that were indexed before, or parts of them; no path means all.
+
+        Returns:
+            The newest run before it.
 
         Raises:
             UsageError: a path does not lie in an indexed folder, or nothing was indexed yet.
@@ -67,10 +72,14 @@ class IndexRuns:
                     hint=f"on the server: searchkit index '{path}'",
                 )
         with self._lock:
+            self.settle()
             if self.is_running:
                 raise LibraryLocked("an index run goes on", hint="wait for it, or stop it")
             if self._said is not None:
                 self._said.close()
+            with self._library.catalog.read() as connection:
+                latest = runs.recent_runs(connection, 1)
+            self._after = latest[0].id if latest else 0
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
             self._process = subprocess.Popen(
                 self._command(paths, retry_failed=retry_failed),
@@ -79,6 +88,18 @@ class IndexRuns:
                 stderr=self._said,
                 start_new_session=True,
             )
+            return self._after
+
+    def settle(self) -> None:
+        """Wait for the process of a run that is over: until it ends, it holds the library."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        with self._library.catalog.read() as connection:
+            if not runs.has_ended(connection, process.pid, after=self._after):
+                return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE_S)
 
     def stop(self) -> bool:
         """Ask the run that was started here to end after the batch in hand; whether there was one."""

@@ -37,10 +37,8 @@ def recent_runs(
 def start_run(wanted: RunRequest, served: ServedLibrary) -> RunStarted:
     """Bring the library in line with its folders in another process; ``GET /v1/runs`` says how far it is."""
     served.refuse_if_read_only()
-    with served.library.catalog.read() as connection:
-        latest = runs.recent_runs(connection, 1)
-    served.runs.start(wanted.paths, retry_failed=wanted.retry_failed)
-    return RunStarted(started=True, after=latest[0].id if latest else 0)
+    after = served.runs.start(wanted.paths, retry_failed=wanted.retry_failed)
+    return RunStarted(started=True, after=after)
 
 
 @router.post("/stop")

@@ -49,6 +49,7 @@ def duplicates(
 def remove(wanted: RemoveRequest, served: ServedLibrary) -> Removed:
     """Take files and folders out of the library; the files themselves stay."""
     served.refuse_if_read_only()
+    served.runs.settle()
     return Removed(removed=served.library.remove(*wanted.paths))
 
 
@@ -57,6 +58,7 @@ def verify(wanted: VerifyRequest, served: ServedLibrary) -> VerifyAnswer:
     """Check that catalog and vectors agree, and mend what can be mended."""
     if wanted.repair:
         served.refuse_if_read_only()
+        served.runs.settle()
     report = served.library.verify(repair=wanted.repair).to_dict()
     return VerifyAnswer.model_validate({**report, "library": safe_text(report["library"])})
 
