@@ -17,6 +17,7 @@ from searchkit.cli.output import line, note
 from searchkit.cli.progress import open_progress
 
 if TYPE_CHECKING:
+    from searchkit.errors import SearchkitError
     from searchkit.indexer import IndexReport
 
 __all__ = ["watch"]
@@ -34,6 +35,12 @@ def watch(
         list[str] | None,
         typer.Option("--exclude", help="Pass these over: a pattern as in .gitignore.", show_default=False),
     ] = None,
+    rescan: Annotated[
+        float,
+        typer.Option(
+            "--rescan", help="Minutes after which everything is looked at again, reported or not.", min=0.1
+        ),
+    ] = 60.0,
     nice: Annotated[int, typer.Option("--nice", help="Leave processor time to others: 1 to 19.")] = 0,
     log_json: LogJsonOption = None,
 ) -> None:
@@ -58,10 +65,16 @@ def watch(
                     stop=stop,
                     progress=progress,
                     exclude=exclude or (),
+                    rescan_s=60 * rescan,
                     on_ready=lambda: note("watching; Ctrl-C ends it"),
+                    on_trouble=_warn,
                 )
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+def _warn(trouble: SearchkitError) -> None:
+    note(f"{trouble}\n  -> {trouble.hint}" if trouble.hint else str(trouble))
 
 
 def _say(report: IndexReport) -> None:

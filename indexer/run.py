@@ -31,7 +31,7 @@ from searchkit.library import Library
 if TYPE_CHECKING:
     from searchkit.indexer.ray_cluster import Cluster, RayOptions
 
-__all__ = ["index", "index_scopes", "open_decoder", "remove"]
+__all__ = ["index", "index_scopes", "make_scopes", "open_decoder", "remove"]
 
 _LOG = logging.getLogger(__name__)
 _NO_SPACE = -1
@@ -75,7 +75,7 @@ def index(
         DiskFull: no space is left.
         DependencyMissing: ``ray`` is given and the extra of that name is not installed.
     """
-    scopes = _scopes(library, paths, (*library.settings.exclude, *exclude), allow_empty)
+    scopes = make_scopes(library, paths, (*library.settings.exclude, *exclude), allow_empty)
     report = index_scopes(
         library,
         scopes,
@@ -343,10 +343,20 @@ def remove(library: Library, paths: Sequence[str | Path]) -> int:
     return len(doomed)
 
 
-def _scopes(
-    library: Library, paths: Sequence[str | Path], exclude: Sequence[str], allow_empty: bool
+def make_scopes(
+    library: Library, paths: Sequence[str | Path], exclude: Sequence[str], allow_empty: bool = False
 ) -> list[Scope]:
-    """The paths as absolute text, without those that lie within others, each with its root."""
+    """The paths as absolute text, without those that lie within others, each with its root.
+
+    Args:
+        library: whose roots they may lie in.
+        paths: files and folders; empty means everything that was indexed before.
+        exclude: patterns of files to pass over.
+        allow_empty: a folder without files means that its files were deleted, not that a disk is missing.
+
+    Raises:
+        UsageError: a path does not exist, or is one to be passed over; or nothing was indexed before.
+    """
     with library.catalog.read() as connection:
         roots = [path for path, _ in assets.roots(connection)]
     if not paths and not roots:

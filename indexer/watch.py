@@ -5,25 +5,31 @@ It sorts out which folders to look at again; looking, embedding and recording ar
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from searchkit.catalog import assets
-from searchkit.errors import DependencyMissing, LibraryLocked, UsageError
+from searchkit.errors import DependencyMissing, LibraryError, LibraryLocked, SearchkitError, UsageError
+from searchkit.indexer.decode import Decoder
 from searchkit.indexer.planner import Scope
 from searchkit.indexer.progress import NO_PROGRESS, Progress
 from searchkit.indexer.report import IndexReport
 from searchkit.indexer.rules import IGNORE_FILE
-from searchkit.indexer.run import index, index_scopes, open_decoder
+from searchkit.indexer.run import index_scopes, make_scopes, open_decoder
 from searchkit.indexer.scan import outermost
+from searchkit.indexer.source import is_url
 from searchkit.library import Library
 
 __all__ = ["changed_scopes", "watch"]
 
 _MANY = 500
-_RETRY_S = 5.0
+_RETRY_S = 2.0
+_UNHEARD_S = 60.0
+_LISTEN_S = 0.5
 
 
 def watch(
@@ -36,12 +42,19 @@ def watch(
     exclude: Sequence[str] = (),
     quiet_s: float = 0.4,
     debounce_s: float = 4.0,
+    rescan_s: float = 3600.0,
     on_ready: Callable[[], None] = lambda: None,
+    on_trouble: Callable[[SearchkitError], None] = lambda trouble: None,
 ) -> None:
     """Index folders, then index what changes in them, until ``stop`` is set.
 
     Changes are gathered until nothing else has changed for a moment, so that files that come together are
     embedded together, and a move is seen whole. One set of decoders serves all runs.
+
+    Systems do not report every change (network drives, a queue that overflows). Therefore everything is
+    looked at again now and then, when a report could not be read, and every minute where nothing is reported
+    at all. A folder that is not there or empty, as while its disk is not mounted, keeps what was indexed of
+    it, and is watched again once there is something in it.
 
     Args:
         library: where to.
@@ -52,65 +65,218 @@ def watch(
         exclude: patterns of files to pass over.
         quiet_s: how long nothing else may change before what has changed is looked at.
         debounce_s: how long changes are gathered at most.
+        rescan_s: after how long everything is looked at again.
         on_ready: called when changes are being listened for.
+        on_trouble: hears what keeps it from looking; it goes on trying.
 
     Raises:
         DependencyMissing: the extra ``watch`` is not installed.
-        UsageError: a path does not exist, or holds no files.
+        UsageError: a path does not exist, or nothing is to be watched.
+        LibraryLocked: another process is writing to the library when it begins.
     """
     try:
-        import watchfiles
+        import watchfiles  # noqa: F401
     except ModuleNotFoundError as error:
         raise DependencyMissing("watchfiles", "watch") from error
+    given = [os.path.abspath(Path(path).expanduser()) for path in paths]  # noqa: PTH100
+    missing = [folder for folder in given if not Path(folder).exists()]
     with library.catalog.read() as connection:
         known = [path for path, _ in assets.roots(connection)]
-    folders = outermost([os.path.abspath(Path(path).expanduser()) for path in paths] or known)  # noqa: PTH100
-    missing = [folder for folder in folders if not Path(folder).exists()]
+    folders = outermost(given or [path for path in known if not is_url(path)])
     if missing or not folders:
         raise UsageError(
             f"no such folder: {missing[0]}" if missing else "there is nothing to watch",
             hint="searchkit watch FOLDER",
         )
     with open_decoder(library) as decoder:
-        # Listening begins before the first run, so that what changes during it is not missed.
-        changes = watchfiles.watch(
-            *folders,
-            watch_filter=None,
-            debounce=int(debounce_s * 1000),
-            step=int(quiet_s * 1000),
-            stop_event=stop,
-            yield_on_timeout=True,
-            rust_timeout=500,
-            raise_interrupt=False,
-        )
-        next(changes, None)
-        on_ready()
-        on_report(index(library, folders, progress=progress, exclude=exclude, stop=stop, decoder=decoder))
-        waiting: set[str] = set()
-        for changed in changes:
-            waiting.update(path for _, path in changed)
-            scopes = changed_scopes(waiting, folders, str(library.folder))
-            if not scopes or stop.is_set():
-                waiting.clear()
-                continue
+        watching = _Watching(library, folders, exclude, decoder, progress, stop, on_report, on_trouble)
+        while not stop.is_set():
+            watching.listen(on_ready, quiet_s=quiet_s, debounce_s=debounce_s, rescan_s=rescan_s)
+
+
+class _Watching:
+    def __init__(
+        self,
+        library: Library,
+        folders: Sequence[str],
+        exclude: Sequence[str],
+        decoder: Decoder,
+        progress: Progress,
+        stop: threading.Event,
+        on_report: Callable[[IndexReport], None],
+        on_trouble: Callable[[SearchkitError], None],
+    ) -> None:
+        self._library = library
+        self._folders = folders
+        self._exclude = exclude
+        self._decoder = decoder
+        self._progress = progress
+        self._stop = stop
+        self._on_report = on_report
+        self._on_trouble = on_trouble
+        self._begun = False
+        self._told: set[str] = set()
+
+    def listen(
+        self, on_ready: Callable[[], None], *, quiet_s: float, debounce_s: float, rescan_s: float
+    ) -> None:
+        """Look at everything, then at what changes, until everything has to be looked at again."""
+        present = self._present()
+        if not present:
+            self._stop.wait(_RETRY_S)
+            return
+        heard = True
+        with contextlib.closing(_changes(present, self._stop, quiet_s, debounce_s)) as changes:
             try:
-                report = index_scopes(
-                    library, scopes, progress=progress, exclude=exclude, stop=stop, decoder=decoder
-                )
+                # Before everything is looked at, so that what changes meanwhile is not missed.
+                next(changes, None)
+            except LibraryError as trouble:
+                self._tell(trouble)
+                heard = False
+            if not self._begun:
+                on_ready()
+            try:
+                exclude = (*self._library.settings.exclude, *self._exclude)
+                scopes = make_scopes(self._library, present, exclude)
+                self._look(scopes)
+                if heard and present == self._folders:
+                    self._told.clear()
+                self._begun = True
+                self._follow(changes, scopes, present, time.monotonic() + rescan_s)
+            except (LibraryError, UsageError) as trouble:
+                if not self._begun:
+                    raise
+                self._tell(trouble)
+                self._stop.wait(_RETRY_S)
+        if not heard:
+            self._stop.wait(_UNHEARD_S)
+
+    def _follow(
+        self, changes: Iterable[set[str]], scopes: Sequence[Scope], present: Sequence[str], ends: float
+    ) -> None:
+        waiting: set[str] = set()
+        checks = time.monotonic() + _RETRY_S
+        for changed in changes:
+            waiting.update(changed)
+            chosen = changed_scopes(waiting, scopes, str(self._library.folder))
+            if any(scope.path in present and not _is_there(scope.path) for scope in chosen):
+                return
+            try:
+                if chosen and not self._stop.is_set():
+                    self._look(chosen)
+                waiting.clear()
             except LibraryLocked:
-                stop.wait(_RETRY_S)  # somebody else is indexing; what changed is looked at afterwards
+                self._stop.wait(_RETRY_S)  # somebody else is indexing; what changed is looked at afterwards
                 continue
-            waiting.clear()
-            if any(count for name, count in report.counts().items() if name not in ("same", "skipped")):
-                on_report(report)
+            now = time.monotonic()
+            if now > ends:
+                return
+            if now > checks:
+                checks = now + _RETRY_S
+                if self._present() != present:
+                    return
+
+    def _look(self, scopes: Sequence[Scope]) -> None:
+        report = index_scopes(
+            self._library,
+            scopes,
+            progress=self._progress,
+            exclude=self._exclude,
+            stop=self._stop,
+            decoder=self._decoder,
+        )
+        if not self._begun or any(
+            count for name, count in report.counts().items() if name not in ("same", "skipped")
+        ):
+            self._on_report(report)
+
+    def _present(self) -> list[str]:
+        """The folders that have something in them, and the files that are there."""
+        present = [folder for folder in self._folders if _is_there(folder)]
+        away = [folder for folder in self._folders if folder not in present]
+        if away:
+            self._tell(
+                LibraryError(
+                    f"{', '.join(away)}: not there, or empty; what was indexed of it stays",
+                    hint="it is watched again once there is something in it",
+                )
+            )
+        return present
+
+    def _tell(self, trouble: SearchkitError) -> None:
+        if str(trouble) not in self._told:
+            self._told.add(str(trouble))
+            self._on_trouble(trouble)
 
 
-def changed_scopes(paths: Iterable[str], folders: Sequence[str], library: str) -> list[Scope]:
+def _is_there(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)  # a disk that is not mounted leaves an empty folder behind
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+
+
+def _changes(
+    folders: Sequence[str], stop: threading.Event, quiet_s: float, debounce_s: float
+) -> Generator[set[str], None, None]:
+    """What has changed, an empty set when nothing has for a while; ends when reports may have been missed.
+
+    Raises:
+        LibraryError: the system does not report changes.
+    """
+    from watchfiles._rust_notify import WatchfilesRustInternalError
+
+    try:
+        try:
+            yield from _listen(folders, stop, quiet_s, debounce_s)
+        except PermissionError:
+            # Not from the start: it hides that a limit is reached, too.
+            yield from _listen(folders, stop, quiet_s, debounce_s, pass_closed=True)
+    except WatchfilesRustInternalError:
+        stop.wait(_LISTEN_S)  # a name that is not UTF-8 ends it, whatever else was reported
+    except FileNotFoundError:
+        stop.wait(_LISTEN_S)  # it went just now
+    except OSError as error:
+        raise LibraryError(
+            f"the system does not report changes ({str(error).partition(' about ')[0].rstrip('.')}): "
+            "everything is looked at each minute",
+            hint="where Linux says that a limit is reached: sysctl fs.inotify.max_user_watches=1048576",
+        ) from error
+
+
+def _listen(
+    folders: Sequence[str],
+    stop: threading.Event,
+    quiet_s: float,
+    debounce_s: float,
+    *,
+    pass_closed: bool = False,
+) -> Iterator[set[str]]:
+    import watchfiles
+
+    for changed in watchfiles.watch(
+        *folders,
+        watch_filter=None,
+        debounce=int(debounce_s * 1000),
+        step=int(quiet_s * 1000),
+        stop_event=stop,
+        yield_on_timeout=True,
+        rust_timeout=int(_LISTEN_S * 1000),
+        raise_interrupt=False,
+        ignore_permission_denied=pass_closed,
+    ):
+        yield {path for _, path in changed}
+
+
+def changed_scopes(paths: Iterable[str], watched: Sequence[Scope], library: str) -> list[Scope]:
     """What to look at again after some paths have changed.
 
     Args:
         paths: what was reported as changed; it may be gone by now.
-        folders: what is being watched.
+        watched: all that is being watched.
         library: the library's own folder, whose changes do not count.
     """
     chosen: list[str] = []
@@ -122,11 +288,13 @@ def changed_scopes(paths: Iterable[str], folders: Sequence[str], library: str) -
     if len(chosen) > _MANY:
         chosen = [os.path.dirname(path) for path in chosen]  # noqa: PTH120
     if len(set(chosen)) > _MANY:
-        chosen = list(folders)
+        chosen = [scope.path for scope in watched]
     scopes = []
     for path in outermost(chosen):
-        root = next((f for f in folders if path == f or path.startswith(f.rstrip("/") + "/")), None)
-        if root is not None:
+        within = next(
+            (s for s in watched if path == s.path or path.startswith(s.path.rstrip("/") + "/")), None
+        )
+        if within is not None:
             # A watched folder that is empty all at once may have been unmounted: it is not taken for deleted.
-            scopes.append(Scope(path, root, may_be_gone=path != root))
+            scopes.append(Scope(path, within.root, may_be_gone=path != within.path))
     return scopes
