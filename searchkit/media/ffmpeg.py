@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +84,10 @@ def check_duration(path: Path, seconds: float | None, limit_s: float) -> None:
         DecodeError: it plays longer than the limit.
     """
     if seconds is not None and seconds > limit_s:
+        plays, limit = (timedelta(seconds=math.ceil(length)) for length in (seconds, limit_s))
         raise DecodeError(
             path,
-            f"it plays for {seconds / 3600:.1f} hours, longer than the limit of {limit_s / 3600:.1f} hours",
+            f"it plays for {plays}, longer than the limit of {limit}",
             hint="raise max_seconds to read it",
         )
 

@@ -131,7 +131,7 @@ def test_ten_hours_stream_in_little_memory(tmp_path: Path) -> None:
     with soundfile.SoundFile(path, "w", 100, 1, "PCM_U8") as file:
         for _ in range(10):
             file.write(np.zeros(360_000, np.float32))
-    with pytest.raises(DecodeError, match=r"plays for 10\.0 hours, longer than the limit of 6\.0 hours"):
+    with pytest.raises(DecodeError, match="plays for 10:00:00, longer than the limit of 6:00:00"):
         open_media(path)
     decoded = open_media(path, DecodeSettings(audio_rate_hz=100, max_seconds=11 * 3600))
     assert decoded.facts.duration_s == pytest.approx(36_000)
