@@ -26,6 +26,26 @@ def _binaries() -> Path:
     raise FileNotFoundError("PostgreSQL is not installed: sh tools/install_test_system.sh")
 
 
+def _start(control: list[object], home: Path, common: dict[str, object]) -> int:
+    """Start the server and return its port; another program may take a port that was free a moment ago."""
+    # Shared memory in the server's own folder: in /dev/shm it would outlive a run that is killed.
+    settings = f"-c listen_addresses=127.0.0.1 -k {home} -c fsync=off -c max_connections=50"
+    settings += " -c dynamic_shared_memory_type=mmap"
+    log = home / "log"
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        started = subprocess.run(
+            [*control, "-o", f"{settings} -p {port}", "start"], **{**common, "check": False}
+        )
+        if started.returncode == 0:
+            return port
+        said = log.read_text()
+        assert "Address already in use" in said, said
+        log.unlink()
+
+
 @contextmanager
 def running_server() -> Iterator[str]:
     """A server for the time of the block; gives its URL without a database's name."""
@@ -35,17 +55,13 @@ def running_server() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="searchkit-postgres-", dir="/tmp"))
     if user:
         shutil.chown(home, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     common = {"user": user, "cwd": home, "stdout": subprocess.DEVNULL, "check": True}
     data = home / "data"
     try:
         options = ["--auth=trust", "--username=searchkit", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         subprocess.run([binaries / "initdb", "-D", data, *options], **common)
-        settings = f"-c listen_addresses=127.0.0.1 -p {port} -k {home} -c fsync=off -c max_connections=50"
-        control = [binaries / "pg_ctl", "-D", data, "-l", home / "log", "-w"]
-        subprocess.run([*control, "-o", settings, "start"], **common)
+        control = [binaries / "pg_ctl", "-D", data, "-l", home / "log", "-w", "-t", "300"]
+        port = _start(control, home, common)
         try:
             yield f"postgresql://searchkit@127.0.0.1:{port}"
         finally:
