@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -27,9 +28,10 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
             and (repository / name).exists()
         ):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
-            os.link(repository / name, source / name)
+            shutil.copy(repository / name, source / name)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "--wheel-dir", str(folder), str(source)], check=True)
+    # Without an index pip asks nobody, not even for a newer pip.
+    subprocess.run([*command, "--no-index", "--wheel-dir", str(folder), str(source)], check=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
