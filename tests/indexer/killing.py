@@ -1,7 +1,7 @@
 """Indexes a folder again and again, each time killed one durable step later, until a run gets through.
 
-Usage: killing.py PLACE FOLDER [PREPARED]; the library killed before step N lies in PLACE/N, at first a copy
-of PREPARED. Prints how many runs were killed. Forks, so that a run costs no imports.
+Usage: -m tests.indexer.killing PLACE FOLDER [PREPARED]; the library killed before step N lies in PLACE/N, at
+first a copy of PREPARED. Prints how many runs were killed. Forks, so that a run costs no imports.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 import searchkit as sk
 from searchkit.catalog import Catalog
-from searchkit.encoders import mini  # noqa: F401 - imported once, not in every fork
 from searchkit.stores.faiss.store import FaissStore
+from tests.libraries.words_encoder import WordsEncoder
 
 
 def count_steps(kill_at: int) -> Callable[[str], None]:
@@ -54,7 +54,16 @@ def count_steps(kill_at: int) -> Callable[[str], None]:
     return step
 
 
+def open_with_words(folder: Path) -> sk.Library:
+    """A library with an encoder that needs no loading, each time it is opened again."""
+    library = sk.open_library(folder)
+    library._encoder = WordsEncoder()
+    return library
+
+
 def main(place: Path, folder: Path, prepared: Path | None) -> int:
+    with open_with_words(place / "undisturbed") as opened:  # so that forks find all imported
+        opened.index(folder)
     killed = 0
     while True:
         library = place / str(killed)
@@ -63,7 +72,7 @@ def main(place: Path, folder: Path, prepared: Path | None) -> int:
         child = os.fork()
         if child == 0:
             count_steps(killed)
-            with sk.open_library(library) as opened:
+            with open_with_words(library) as opened:
                 opened.index(folder)
             os._exit(0)
         _, status = os.waitpid(child, 0)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import searchkit as sk
-from searchkit.encoders import mini  # noqa: F401 - imported once, not in every fork
 from searchkit.indexer import moving
 from searchkit.indexer.moving import copying, landing
 from tests.indexer.killing import count_steps
@@ -22,6 +21,8 @@ assert moving
 
 
 def main(source: Path, place: Path) -> int:
+    with sk.open_library(source, read_only=True) as library:  # so that forks find all imported
+        library.copy(place / "undisturbed")
     killed = 0
     # small parts, so that there is much to interrupt
     copying._CHUNK_ROWS = 3

@@ -153,9 +153,11 @@ def test_missing_vectors_are_said_and_no_copy_is_made(tmp_path: Path, source: sk
         assert not (tmp_path / "copy").exists()
 
 
-def test_a_copy_killed_anywhere_is_none_and_can_be_begun_again(tmp_path: Path, source: sk.Library) -> None:
+def test_a_copy_killed_anywhere_is_none_and_can_be_begun_again(
+    tmp_path: Path, repository: Path, source: sk.Library
+) -> None:
     command = [sys.executable, "-m", killing_copy.__name__, str(source.folder), str(tmp_path)]
-    killed = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    killed = int(subprocess.check_output(command, cwd=repository))
     assert killed > 12
     resumed = 0
     for step in range(killed):

@@ -10,6 +10,7 @@ import pytest
 
 import searchkit as sk
 from tests.indexer import killing
+from tests.indexer.killing import open_with_words
 from tests.media_files import write_picture, write_sound, write_text
 
 
@@ -35,22 +36,22 @@ def answers(library: sk.Library) -> list[tuple[str, float]]:
 
 
 @pytest.mark.parametrize("update", [False, True], ids=["first run", "update"])
-def test_a_run_killed_anywhere_can_be_finished(tmp_path: Path, update: bool) -> None:
+def test_a_run_killed_anywhere_can_be_finished(tmp_path: Path, repository: Path, update: bool) -> None:
     folder, place, prepared = tmp_path / "media", tmp_path / "killed", tmp_path / "prepared"
     place.mkdir()
     fill(folder)
-    command = [sys.executable, killing.__file__, str(place), str(folder)]
+    command = [sys.executable, "-m", killing.__name__, str(place), str(folder)]
     if update:
-        with sk.open_library(prepared) as library:
+        with open_with_words(prepared) as library:
             library.index(folder)
         change(folder)
         command.append(str(prepared))
-    killed = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    killed = int(subprocess.check_output(command, cwd=repository))
     assert killed > 10
-    with sk.open_library(place / str(killed)) as undisturbed:
+    with open_with_words(place / str(killed)) as undisturbed:
         expected = answers(undisturbed)
     for step in range(killed):
-        with sk.open_library(place / str(step)) as library:
+        with open_with_words(place / str(step)) as library:
             repaired = library.verify(repair=True)
             assert (repaired.clean, repaired.embed_again) == (True, 0), f"killed at step {step}"
             library.index(folder)
