@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -39,18 +40,24 @@ def test_a_node_that_dies_half_way_costs_no_file(
 ) -> None:
     command = [sys.executable, NODES, tmp_path / "library", folder, postgres_url, qdrant, 1]
     mark = secrets.token_hex(8)
-    answer = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        timeout=540,
-        env=os.environ | {"SEARCHKIT_TEST_MARK": mark},
-    )
+    try:
+        answer = subprocess.run(
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            timeout=540,
+            env=os.environ | {"SEARCHKIT_TEST_MARK": mark},
+        )
+    except subprocess.TimeoutExpired:
+        for process in processes_marked(mark):
+            os.kill(int(process), signal.SIGKILL)
+        raise
     assert answer.returncode == 0, answer.stderr[-4000:]
     report = json.loads(answer.stdout.splitlines()[-1])
     assert 0 < report["killed_after"] < FILES
-    assert report["failed"] == 1
-    assert report["new"] + report["uncounted"] == FILES + 1
+    # Of what the node that died has recorded, it may have counted nothing: the broken picture, too.
+    assert report["failed"] <= 1
+    assert report["new"] + report["failed"] + report["uncounted"] == FILES + 2
     with sk.open_library(tmp_path / "library") as library:
         check_notes_are_there_once(library, FILES)
         again = library.index(folder)
@@ -102,8 +109,11 @@ def test_a_cluster_that_is_not_there_is_named(
 ) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
+        # bound, so that nobody else listens there
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    with sk.open_library(tmp_path / "library", catalog=postgres_url, store=qdrant) as library:
-        with pytest.raises(LibraryError, match=address) as caught:
+        with (
+            sk.open_library(tmp_path / "library", catalog=postgres_url, store=qdrant) as library,
+            pytest.raises(LibraryError, match=address) as caught,
+        ):
             library.index(folder, ray=RayOptions(address))
-        assert "ray start --head" in caught.value.hint
+    assert "ray start --head" in caught.value.hint
