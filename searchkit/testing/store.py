@@ -277,13 +277,15 @@ class StoreContract:
         threads = [threading.Thread(target=search) for _ in range(2)]
         for thread in threads:
             thread.start()
-        for step in range(12):
-            store.upsert(range(100, 150), unit_rows(50, seed=step + 50))
-            store.delete(range(100 + step % 20, 150))
-            store.flush()
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            for step in range(12):
+                store.upsert(range(100, 150), unit_rows(50, seed=step + 50))
+                store.delete(range(100 + step % 20, 150))
+                store.flush()
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
         assert failures == []
         store.close()
 

@@ -275,11 +275,13 @@ def test_searches_in_other_threads_go_on_while_an_index_runs(library: sk.Library
     threads = [threading.Thread(target=search) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for number in range(10, 16):
-        write_sound(folder / f"{number}.wav", number)
-        write_text(folder / f"{number}.txt", f"Number {number} about ships and harbours.")
-        library.index(folder)
-    done.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for number in range(10, 16):
+            write_sound(folder / f"{number}.wav", number)
+            write_text(folder / f"{number}.txt", f"Number {number} about ships and harbours.")
+            library.index(folder)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
     assert failures == []
