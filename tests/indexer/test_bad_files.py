@@ -157,7 +157,10 @@ def test_a_folder_that_may_not_be_listed_loses_nothing(tmp_path: Path, library: 
     here = os.open(folder, os.O_RDONLY)
     for _ in range(25):
         os.mkdir("p" * 200, dir_fd=here)
-        here = os.open("p" * 200, os.O_RDONLY, dir_fd=here)
+        below = os.open("p" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
     report = library.index(folder)
     assert report.gone == 1
     assert ["too long" in error.reason for error in library.errors()] == [True]

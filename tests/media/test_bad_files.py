@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import socket
 import subprocess
@@ -250,10 +251,11 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
                 open_media(path)
 
     read()
+    gc.collect()  # what other tests have left would be closed at any moment
     before = open_files()
     for _ in range(3):
         read()
-    assert open_files() == before
+    assert open_files() <= before
 
 
 READ_ALL = """
