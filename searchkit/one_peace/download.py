@@ -140,6 +140,8 @@ def _fetch_rest(url: str, part: Path, progress: Progress | None) -> None:
         with part.open("ab" if resumed else "wb") as file:
             while block := response.read1(_BLOCK_BYTES):
                 file.write(block)
+                # What has arrived outlives a kill, however little it was.
+                file.flush()
                 done += len(block)
                 if progress is not None:
                     progress(done, total)
