@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,18 +22,16 @@ CRITERION = CriterionConfig(label_smoothing=0.1)
 @pytest.fixture(scope="module")
 def halves(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, torch.Tensor]]]:
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     command = [sys.executable, "-m", "tests.training.two_ranks", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ranks = [
-        subprocess.Popen(
-            command, env={**common, "RANK": str(rank), "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE
-        )
-        for rank in (0, 1)
+        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE) for rank in (0, 1)
     ]
-    errors = [process.communicate(timeout=240)[1].decode() for process in ranks]
+    try:
+        errors = [process.communicate(timeout=300)[1].decode() for process in ranks]
+    finally:
+        for process in ranks:
+            process.kill()
     assert [process.returncode for process in ranks] == [0, 0], "".join(errors)[-3000:]
     return [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
