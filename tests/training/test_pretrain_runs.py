@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,24 @@ from searchkit.training.pretrain.runs import RunFolder
 from tests.training.sets import TINY, write_manifest
 
 STEPS = 24
+# Begins step 8 and gets no further, so that the kill comes between two checkpoints on any machine.
+HELD = """
+import signal, sys
+from pathlib import Path
+from searchkit.cli.main import run
+from searchkit.training.pretrain.loop import Pretraining
+
+train_step = Pretraining.train_step
+
+def train_step_or_wait(self):
+    if self.step == 8:
+        Path(sys.argv[1]).touch()
+        signal.pause()
+    return train_step(self)
+
+Pretraining.train_step = train_step_or_wait
+sys.exit(run(sys.argv[2:]))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -71,17 +88,20 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
         json.dumps({**TINY, "steps": STEPS, "save_every": 3, "log_every": 2, "flip": True, "workers": 1})
     )
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "searchkit", "train", "pretrain", str(run), str(manifest)]
-    command += ["--settings", str(settings)]
-    killed = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not (run / "checkpoint.pt").is_file():
-        assert killed.poll() is None, killed.communicate()[1].decode()
-        time.sleep(0.005)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    held = tmp_path / "held"
+    command = [sys.executable, "-c", HELD, str(held), "train", "pretrain", str(run), str(manifest)]
+    with (tmp_path / "said").open("w+") as said:
+        killed = subprocess.Popen([*command, "--settings", str(settings)], stderr=said)
+        try:
+            while not held.exists():
+                assert killed.poll() is None, (tmp_path / "said").read_text()
+                time.sleep(0.01)
+        finally:
+            killed.kill()
+            killed.wait()
     state = RunFolder(run).load()
     assert state is not None
-    assert 0 < state["step"] < STEPS
+    assert state["step"] == 6
     assert not (run / "model").exists()
 
     pretrain(run, [manifest], read_settings(settings, {}))
