@@ -180,7 +180,8 @@ def test_the_product_knows_depth(
 
 def test_words_find_depth_maps_that_were_never_seen(tmp_path: Path) -> None:
     """The tutorial, small: ten kinds of scene, so that chance is one in ten."""
-    found = run(tmp_path / "set", scenes=160, dim=48, epochs=8)
+    # With fewer scenes and epochs some seeds fall short; with these, none of three does.
+    found = run(tmp_path / "set", scenes=240, dim=48, epochs=12)
     assert found["words"] >= 0.3
     assert found["pictures"] >= 0.2
 
