@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from searchkit.web import create_app
 from tests.media_files import write_picture, write_sound, write_text
 
 BASE = "http://127.0.0.1:8765"
+# For what must come: it only ends tests that hang, however slow and busy the machine is.
+PATIENCE_S = 300
 EVIL_TEXT = "<script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
 EVIL_NAME = "<img src=x onerror=document.title='pwned'>.txt"
 
@@ -26,6 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.xdist_group("web"))
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    """Until something is so."""
+    until_s = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < until_s, f"waited in vain: {what}"
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
@@ -98,4 +109,4 @@ def run_server(library: Path, *arguments: str) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE_S)

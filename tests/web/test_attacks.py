@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from searchkit.library import Library
 from searchkit.web import ServeSettings, create_app, hash_token
 from searchkit.web.limits import TokenBuckets
-from tests.web.conftest import BASE, EVIL_NAME, EVIL_TEXT, run_server
+from tests.web.conftest import BASE, EVIL_NAME, EVIL_TEXT, PATIENCE_S, run_server
 
 TOKEN = "correct horse battery staple"
 
@@ -102,7 +102,9 @@ def test_only_a_named_proxy_is_believed_who_asks(small: tuple[Path, Library]) ->
             codes = set()
             for number in range(20):
                 asked = {**told, "x-forwarded-for": f"192.0.2.{number}"}
-                response = httpx2.post(f"{url}v1/session", json={"token": TOKEN}, headers=asked)
+                response = httpx2.post(
+                    f"{url}v1/session", json={"token": TOKEN}, headers=asked, timeout=PATIENCE_S
+                )
                 codes.add(response.status_code)
             assert codes == ({204} if named else {204, 429})
             assert ("Secure" in response.headers.get("set-cookie", "")) is named

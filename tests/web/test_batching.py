@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +14,7 @@ from searchkit.encoders import open_encoder
 from searchkit.errors import EncoderError, UsageError
 from searchkit.types import Encoder, FloatArray, Modality, Sample, Space, TextSample
 from searchkit.web.batching import BatchingEncoder
+from tests.web.conftest import PATIENCE_S, wait_until
 
 
 class Gate:
@@ -39,7 +39,7 @@ class Gate:
 
     def encode(self, samples: Sequence[Sample]) -> FloatArray:
         self.reached.set()
-        self.gate.wait(30)
+        assert self.gate.wait(PATIENCE_S)
         if any(isinstance(sample, TextSample) and sample.text == "bad" for sample in samples):
             raise EncoderError("cannot embed that")
         return self._encoder.encode(samples)
@@ -50,10 +50,7 @@ class Gate:
 
 def wait_for(batching: BatchingEncoder, requests: int) -> None:
     """Until so many requests wait behind the one that is being encoded."""
-    until = time.monotonic() + 30
-    while batching.waiting < requests:
-        assert time.monotonic() < until
-        time.sleep(0.001)
+    wait_until(lambda: batching.waiting >= requests, f"{requests} requests")
 
 
 def test_requests_that_wait_are_encoded_together_and_get_their_own_vectors() -> None:
@@ -67,7 +64,7 @@ def test_requests_that_wait_are_encoded_together_and_get_their_own_vectors() -> 
         expected = encoder.encode([TextSample(text) for text in words])
         with ThreadPoolExecutor(12) as pool:
             rows = [pool.submit(batching.encode, [TextSample(words[0])])]
-            assert gate.reached.wait(30)
+            assert gate.reached.wait(PATIENCE_S)
             rows += [pool.submit(batching.encode, [TextSample(text)]) for text in words[1:]]
             wait_for(batching, 11)
             gate.gate.set()
@@ -84,7 +81,7 @@ def test_one_bad_sample_fails_alone() -> None:
         batching = BatchingEncoder(gate)
         with ThreadPoolExecutor(4) as pool:
             pool.submit(batching.encode, [TextSample("first")])
-            assert gate.reached.wait(30)
+            assert gate.reached.wait(PATIENCE_S)
             rows = {
                 word: pool.submit(batching.encode, [TextSample(word)]) for word in ("good", "bad", "fine")
             }

@@ -16,6 +16,7 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 from PIL import Image
 
 from searchkit.library import Library
+from tests.web.conftest import PATIENCE_S
 
 
 def call(library: Library, *calls: tuple[str, dict[str, Any]]) -> tuple[list[str], list[Any]]:
@@ -24,7 +25,7 @@ def call(library: Library, *calls: tuple[str, dict[str, Any]]) -> tuple[list[str
     parameters = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
 
     async def talk() -> tuple[list[str], list[Any]]:
-        with anyio.fail_after(120):
+        with anyio.fail_after(PATIENCE_S):
             async with stdio_client(parameters) as (read, write), ClientSession(read, write) as session:
                 await session.initialize()
                 tools = await session.list_tools()

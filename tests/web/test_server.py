@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from searchkit.library import Library
 from searchkit.types import Modality
 from searchkit.web import create_app
 from tests.media_files import write_picture
-from tests.web.conftest import BASE
+from tests.web.conftest import BASE, PATIENCE_S, wait_until
 
 
 def test_status_counts_what_the_library_holds(api: TestClient, library: Library, media_folder: Path) -> None:
@@ -61,12 +60,14 @@ def test_a_run_that_the_server_starts_finds_new_files_while_searches_are_answere
         assert api.post("/v1/runs/stop", json={}).json() == {"stopped": False}
         begun = api.post("/v1/runs", json={})
         assert (begun.status_code, begun.json()) == (202, {"started": True, "after": 1})
-        for _ in range(600):
+
+        def has_ended() -> bool:
             assert api.get("/v1/search?q=snow").status_code == 200
             runs = api.get("/v1/runs").json()["runs"]
-            if len(runs) == 2 and runs[0]["state"] != "running":
-                break
-            time.sleep(0.1)
+            return len(runs) == 2 and runs[0]["state"] != "running"
+
+        wait_until(has_ended, "the end of the run")
+        runs = api.get("/v1/runs").json()["runs"]
         assert (runs[0]["state"], runs[0]["counts"]["new"]) == ("done", 1)
         names = [row["name"] for row in api.get("/v1/search?q=snow&to=image").json()["results"]]
         assert "new.png" in names
@@ -81,7 +82,7 @@ def test_a_page_full_of_thumbnails_does_not_hold_searches_up(
     make = renderings.thumbnail
 
     def held_back(*asked: object) -> tuple[bytes, str]:
-        assert gate.wait(60)
+        assert gate.wait(PATIENCE_S)
         return make(*asked)
 
     monkeypatch.setattr(renderings, "thumbnail", held_back)
@@ -104,7 +105,7 @@ def test_the_map_holds_every_segment_once(small: tuple[Path, Library]) -> None:
         assert api.get("/v1/map").json()["state"] == "absent"
         assert api.get("/v1/map/points").status_code == 404
         assert api.post("/v1/map").status_code == 202
-        app.state.served.map.wait(60)
+        app.state.served.map.wait(PATIENCE_S)
         state = api.get("/v1/map").json()
         segments = sum(library.status().segments.values())
         assert (state["state"], state["points"], state["is_current"]) == ("ready", segments, True)
@@ -121,10 +122,7 @@ def test_the_map_holds_every_segment_once(small: tuple[Path, Library]) -> None:
 
 def test_health_readiness_and_metrics(api: TestClient) -> None:
     assert api.get("/healthz").json() == {"status": "ok"}
-    for _ in range(300):
-        if api.get("/readyz").status_code == 200:
-            break
-        time.sleep(0.1)
+    wait_until(lambda: api.get("/readyz").status_code == 200, "readiness")
     assert api.get("/readyz").json() == {"status": "ready"}
     api.get("/v1/search?q=metrics")
     text = api.get("/metrics").text
