@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -33,24 +34,26 @@ def library(tmp_path_factory):
     return folder / "library"
 
 
+# What tells of the terminal of whoever runs the tests.
+OWN_TERMINAL = ("COLUMNS", "KITTY_WINDOW_ID", "LINES", "NO_COLOR", "TERM_PROGRAM", "TMUX")
+
+
 def in_terminal(arguments, **environment):
     """Run the command in a pseudo terminal; returns what it wrote and its exit code."""
     command = [sys.executable, "-m", "searchkit", *map(str, arguments)]
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment})
-        os.execv(command[0], command)
+    kept = {name: value for name, value in os.environ.items() if name not in OWN_TERMINAL}
+    kept |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
+    ours, theirs = pty.openpty()
     written = b""
-    while True:
-        try:
-            part = os.read(fd, 1 << 16)
-        except OSError:
-            break
-        if not part:
-            break
-        written += part
-    os.close(fd)
-    return written.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=kept, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        with suppress(OSError):  # which is how a terminal ends on Linux
+            while part := os.read(ours, 1 << 16):
+                written += part
+    os.close(ours)
+    return written.decode(), process.returncode
 
 
 def unsixel(source):
