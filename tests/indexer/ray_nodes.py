@@ -15,6 +15,8 @@ import time
 from typing import Any
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+# Else they give way to all other processes, and would hardly run where a machine has other work.
+os.environ |= {"RAY_worker_niceness": "0"}
 
 from ray.cluster_utils import Cluster
 from sqlalchemy import select
