@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,9 +36,16 @@ def folder(tmp_path: Path) -> Path:
     return write_notes(tmp_path / "media", FILES)
 
 
+@pytest.fixture
+def ray_place() -> Iterator[str]:
+    """Where Ray keeps its logs and sockets, whose paths must be short."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as place:
+        yield place
+
+
 @pytest.mark.timeout(600)  # nodes start, one dies, a worker takes over: slow where others work, too
 def test_a_node_that_dies_half_way_costs_no_file(
-    tmp_path: Path, folder: Path, postgres_url: str, qdrant: str
+    tmp_path: Path, folder: Path, postgres_url: str, qdrant: str, ray_place: str
 ) -> None:
     command = [sys.executable, NODES, tmp_path / "library", folder, postgres_url, qdrant, 1]
     mark = secrets.token_hex(8)
@@ -46,7 +55,7 @@ def test_a_node_that_dies_half_way_costs_no_file(
             capture_output=True,
             text=True,
             timeout=540,
-            env=os.environ | {"SEARCHKIT_TEST_MARK": mark},
+            env=os.environ | {"SEARCHKIT_TEST_MARK": mark, "RAY_TMPDIR": ray_place},
         )
     except subprocess.TimeoutExpired:
         for process in processes_marked(mark):
