@@ -182,7 +182,8 @@ def test_a_decoder_that_dies_or_hangs_costs_one_file(tmp_path: Path, monkeypatch
     import searchkit.media.isolate as isolate
 
     trap = (
-        "\nimport os, time, PIL.Image as P\n_open = P.open\n"
+        "\nimport os, time, PIL.Image as P, searchkit.media.image\n"
+        "searchkit.media.image._formats()\n_open = P.open\n"  # imported before the time limit begins
         "def open_(source, *a, **k):\n"
         "    name = str(getattr(source, 'name', source))\n"
         "    try: name = os.readlink(f'/proc/self/fd/{source.fileno()}')\n"
