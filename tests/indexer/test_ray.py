@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ray_place() -> Iterator[str]:
-    """Where Ray keeps its logs and sockets, whose paths must be short."""
+    """Where Ray keeps its logs and sockets, whose paths must be short, and killed workers what they leave."""
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as place:
         yield place
 
@@ -55,7 +55,7 @@ def test_a_node_that_dies_half_way_costs_no_file(
             capture_output=True,
             text=True,
             timeout=540,
-            env=os.environ | {"SEARCHKIT_TEST_MARK": mark, "RAY_TMPDIR": ray_place},
+            env=os.environ | {"SEARCHKIT_TEST_MARK": mark, "RAY_TMPDIR": ray_place, "TMPDIR": ray_place},
         )
     except subprocess.TimeoutExpired:
         for process in processes_marked(mark):
