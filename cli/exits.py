@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
+from pathlib import Path
 
 from searchkit import errors
 
-__all__ = ["Exit", "exit_for"]
+__all__ = ["Exit", "exit_for", "explain_os_error"]
 
 
 class Exit(IntEnum):
@@ -42,3 +44,36 @@ _TABLE: tuple[tuple[type[errors.SearchkitError], Exit], ...] = (
 def exit_for(error: errors.SearchkitError) -> Exit:
     """The exit code of an error."""
     return next((code for kind, code in _TABLE if isinstance(error, kind)), Exit.INTERNAL)
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_OF_A_PATH = {
+    errno.EACCES: "check the permissions of it and of its folder",
+    errno.EPERM: "check the permissions of it and of its folder",
+    errno.EROFS: "choose a place that is not mounted read-only",
+    errno.ENOENT: "check the name",
+    errno.ENOTDIR: "check the name",
+    errno.EISDIR: "name a file in it",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def explain_os_error(error: OSError) -> tuple[str, str, Exit] | None:
+    """Message, hint and exit code where the system refuses a path or is full; None for what may be a bug."""
+    reason = (error.strerror or str(error)).lower()
+    place = error.filename2 or error.filename
+    if error.errno in _FULL:
+        return f"{place or 'the output'}: {reason}", "free some space and try again", Exit.DISK_FULL
+    if place is None and error.errno == errno.ENOENT and not _has_current_folder():
+        return "the current folder is not there any more", "go to another one: cd", Exit.USAGE
+    if place is None or isinstance(place, int) or error.errno not in _OF_A_PATH:
+        return None
+    return f"{place}: {reason}", _OF_A_PATH[error.errno], Exit.USAGE
+
+
+def _has_current_folder() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return False
+    return True

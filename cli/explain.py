@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from searchkit.cli import query_options as of
 from searchkit.cli.options import JsonFlag, LibraryOption, ModelDirOption, ModelOption, ToOption, WhereOption
 from searchkit.cli.output import line, print_json, shown_path, table
 from searchkit.cli.waiting import waiting
+
+if TYPE_CHECKING:
+    from searchkit.query.explain import Explanation
 
 __all__ = ["explain"]
 
@@ -43,7 +46,7 @@ def explain(
         print_json(why.to_dict())
         return
     line(f"{shown_path(why.path)}  segment {why.segment_id}  ({why.modality.value})")
-    line(f"rank      {why.rank or 'not among the first 1000'}")
+    line(f"rank      {_rank(why)}")
     if why.ranks:
         line(f"lists     {', '.join(f'{rank} in {name}' for name, rank in why.ranks.items())}")
     nth = f"{why.collection_rank} of {why.collection_size} in {why.collection}"
@@ -62,3 +65,11 @@ def explain(
         for term in why.terms
     ]
     table(("weight", "term", "similarity", "share"), [*rows, ("", "sum", "", f"{why.score:+.4f}")])
+
+
+def _rank(why: Explanation) -> str:
+    if why.copy_of is not None:
+        return f"{why.rank}, as a copy of {shown_path(why.copy_of)}"
+    if why.rank is None and not all(part.passed for part in why.filters):
+        return "none, by the filter"
+    return str(why.rank or "not among the first 1000")

@@ -75,6 +75,8 @@ def index(
 
     Example: searchkit index ~/Pictures ~/Music
     """
+    from searchkit.cli.dry_runs import dry_library
+    from searchkit.config import default_library
     from searchkit.indexer import RayOptions
     from searchkit.library import open_library
 
@@ -82,8 +84,10 @@ def index(
     be_nice(nice)
     with (
         json_logs(log_json),
+        dry_library(library) if dry_run and not catalog else nullcontext(library) as place,
         open_library(
-            library,
+            place,
+            create=bool(paths or catalog),
             model=f"{model or 'one-peace'}:fast" if fast else model,
             model_dir=model_dir,
             store=store,
@@ -111,6 +115,8 @@ def index(
                 )
         finally:
             signal.signal(signal.SIGINT, previous)
+    if dry_run:
+        report.library = (library or default_library()).expanduser().absolute()
     if json:
         print_json(report.to_dict())
     else:

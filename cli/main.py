@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -37,8 +36,9 @@ from searchkit.cli import errors as errors_command
 from searchkit.cli import eval as eval_command
 from searchkit.cli import import_ as import_command
 from searchkit.cli import remove as remove_command
-from searchkit.cli.exits import Exit, exit_for
-from searchkit.cli.output import error_line, line
+from searchkit.cli.exits import Exit, exit_for, explain_os_error
+from searchkit.cli.output import error_line, line, note
+from searchkit.cli.streams import drop_output, open_missing_streams
 from searchkit.errors import DecodeError, SearchkitError
 
 __all__ = ["app", "run"]
@@ -97,6 +97,8 @@ app.add_typer(train.app, name="train")
 
 def _hint(error: SearchkitError) -> str:
     if isinstance(error, DecodeError):
+        if "permission denied" in error.reason:
+            return "check its permissions, and those of its folder"
         return "see whether another program opens the file; if not, it is damaged"
     return ""
 
@@ -107,15 +109,9 @@ def _usage_message(error: Exception) -> str | None:
     return str(describe()) if callable(describe) else None
 
 
-def _nobody_reads() -> int:
-    """The reader of a pipe, such as ``head``, has seen enough."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return Exit.OK
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see ``searchkit.cli.exits``."""
+    open_missing_streams()
     try:
         code = app(args=arguments, prog_name="searchkit", standalone_mode=False)
         sys.stdout.flush()
@@ -127,14 +123,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error_line("interrupted", "what was recorded stays; run the command again to go on")
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        return _nobody_reads()
+        drop_output()
+        return Exit.OK
     except SystemExit as stop:
         # Click ends with code 1 when the reader is gone, which here would say that nothing was found.
         if isinstance(stop.__context__, BrokenPipeError):
-            return _nobody_reads()
+            drop_output()
+            return Exit.OK
         raise
     except Exception as error:
+        if isinstance(error, OSError) and (explained := explain_os_error(error)) is not None:
+            *words, code = explained
+            error_line(*words)
+            drop_output()
+            return code
         if (message := _usage_message(error)) is not None:
+            if message.startswith("Usage:"):  # no command was named
+                note(message)
+                return Exit.USAGE
             command = getattr(getattr(error, "ctx", None), "command_path", "searchkit")
             error_line(message, f"{command} --help")
             return Exit.USAGE

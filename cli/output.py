@@ -29,6 +29,10 @@ __all__ = [
 ]
 
 
+# In a message they lay it out, in a name they would break the table that it stands in.
+_LINE_ENDS = str.maketrans("\n\t", "\ufffd\ufffd")
+
+
 def line(text: str = "") -> None:
     """One line of the answer."""
     print(_printable(text, sys.stdout.encoding))
@@ -68,7 +72,8 @@ def print_paths(paths: Iterable[Path], *, nul: bool = False) -> None:
 def shown_path(path: Path) -> str:
     """A path as a person wants to read it: relative when it lies below the current folder."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    shown = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return shown.translate(_LINE_ENDS)
 
 
 def shown_size(size_bytes: int) -> str:

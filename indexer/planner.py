@@ -128,7 +128,7 @@ class _Planner:
             scope.path,
             root=scope.root,
             exclude=self._options.exclude,
-            skip=frozenset({str(self._library.folder)}),
+            libraries=frozenset({str(self._library.folder)}),
         )
         on_disk = in_catalog = told = 0
         with self._library.catalog.read() as connection:

@@ -1,4 +1,4 @@
-"""Which files a walk passes over: hidden and system files, ``.searchkitignore``, patterns of the caller.
+"""Which files a walk passes over: hidden and system files, libraries, ``.searchkitignore``, patterns.
 
 Patterns are those of git: ``*.tmp``, ``private/``, ``/only/here``, ``!but-not-this``. A ``.searchkitignore``
 holds in its folder and below; a deeper one comes first. A folder that is passed over is not entered.
@@ -11,11 +11,26 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from searchkit.catalog import CATALOG_FILE
+from searchkit.config import SETTINGS_FILE
 from searchkit.errors import UsageError
 
-__all__ = ["IGNORE_FILE", "Rules", "is_hidden", "make_patterns", "make_rules", "passed_over"]
+__all__ = [
+    "IGNORE_FILE",
+    "LIBRARY_FILES",
+    "Rules",
+    "is_hidden",
+    "is_of_library",
+    "make_patterns",
+    "make_rules",
+    "passed_over",
+]
 
 IGNORE_FILE = ".searchkitignore"
+
+# A folder that holds both is a library.
+LIBRARY_FILES = frozenset({CATALOG_FILE, SETTINGS_FILE})
+_OF_A_LIBRARY = frozenset({SETTINGS_FILE, "vectors", "backups", "cache", "token.scrypt", "writer.lock"})
 
 _SYSTEM_NAMES = frozenset(
     {
@@ -33,6 +48,11 @@ _SYSTEM_NAMES = frozenset(
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is passed over everywhere."""
     return name.startswith(".") or name in _SYSTEM_NAMES
+
+
+def is_of_library(name: str) -> bool:
+    """Whether a file or folder of this name, in a library's folder, is the library's own and no media."""
+    return name in _OF_A_LIBRARY or name.startswith(CATALOG_FILE)
 
 
 class Rules:
@@ -107,6 +127,8 @@ def passed_over(root: str, path: str, rules: Rules) -> bool:
     at = root.rstrip("/")
     names = path[len(at) + 1 :].split("/")
     for depth, name in enumerate(names):
+        if is_of_library(name) and all(Path(at, own).is_file() for own in LIBRARY_FILES):
+            return True
         at = f"{at}/{name}"
         is_folder = depth < len(names) - 1 or Path(at).is_dir()
         if is_hidden(name) or rules.ignores(at, is_folder=is_folder):

@@ -12,7 +12,15 @@ from typing import TypeAlias
 
 from searchkit.catalog.types import encode_path
 from searchkit.errors import UsageError
-from searchkit.indexer.rules import IGNORE_FILE, Rules, is_hidden, make_rules, passed_over
+from searchkit.indexer.rules import (
+    IGNORE_FILE,
+    LIBRARY_FILES,
+    Rules,
+    is_hidden,
+    is_of_library,
+    make_rules,
+    passed_over,
+)
 
 __all__ = ["Found", "Seen", "Unreadable", "outermost", "walk"]
 
@@ -59,18 +67,18 @@ def outermost(paths: Sequence[str]) -> list[str]:
 
 
 def walk(
-    path: str, *, root: str | None = None, exclude: Sequence[str] = (), skip: Collection[str] = ()
+    path: str, *, root: str | None = None, exclude: Sequence[str] = (), libraries: Collection[str] = ()
 ) -> Iterator[Seen]:
     """Walk a file or folder, in the order in which a catalog lists paths.
 
-    Hidden files, system files, and what patterns exclude are passed over. Links to files are followed, links
-    to folders are not (they could loop). A path that does not exist gives nothing.
+    Hidden files, system files, files of libraries, and what patterns exclude are passed over. Links to files
+    are followed, links to folders are not (they could loop). A path that does not exist gives nothing.
 
     Args:
         path: the absolute path of a file or folder.
         root: the folder at or above ``path`` whose ignore files and ``exclude`` hold; None for ``path``.
         exclude: patterns as in a ``.searchkitignore`` at the root.
-        skip: folders that are passed over, such as the library's own.
+        libraries: folders of libraries that cannot be told by their files: the catalog may be elsewhere.
 
     Raises:
         UsageError: a pattern of ``exclude`` is none.
@@ -93,19 +101,19 @@ def walk(
         if root is not None and passed_over(base, path, rules):
             return
     if stat.S_ISDIR(status.st_mode):
-        yield from _folder(path, rules, skip)
+        yield from _folder(path, rules, libraries)
     else:
         yield _file(path, status)
 
 
-def _folder(top: str, rules: Rules, skip: Collection[str]) -> Iterator[Seen]:
+def _folder(top: str, rules: Rules, libraries: Collection[str]) -> Iterator[Seen]:
     """What lies below a folder; an explicit stack, since folders may be nested deeper than calls may."""
     stack: list[tuple[Iterator[os.DirEntry[str]], Rules]] = []
     folder: str | None = top
     while folder is not None or stack:
         if folder is not None:
             try:
-                entries, has_file = _listed(folder)
+                entries, has_file = _listed(folder, is_library=folder in libraries)
             except OSError as error:
                 yield _unreadable(folder, error, is_folder=True)
             else:
@@ -122,10 +130,8 @@ def _folder(top: str, rules: Rules, skip: Collection[str]) -> Iterator[Seen]:
             if rules.ignores(entry.path, is_folder=is_folder):
                 continue
             if is_folder:
-                if entry.path not in skip:
-                    folder = entry.path
-                    break
-                continue
+                folder = entry.path
+                break
             try:
                 status = entry.stat()
             except OSError as error:
@@ -137,19 +143,23 @@ def _folder(top: str, rules: Rules, skip: Collection[str]) -> Iterator[Seen]:
             stack.pop()
 
 
-def _listed(folder: str) -> tuple[list[os.DirEntry[str]], bool]:
-    """A folder's entries in the order of a catalog, and whether an ignore file is among them."""
+def _listed(folder: str, *, is_library: bool) -> tuple[list[os.DirEntry[str]], bool]:
+    """A folder's entries in a catalog's order, without what is a library's; whether it has an ignore file."""
     keyed: list[tuple[str, os.DirEntry[str]]] = []
     has_file = False
+    of_a_library = 0
     with os.scandir(folder) as listing:
         for entry in listing:
             name = entry.name
             if is_hidden(name):
                 has_file = has_file or name == IGNORE_FILE
                 continue
+            of_a_library += name in LIBRARY_FILES
             # What lies in a folder has its name and a slash in front.
             end = "/" if entry.is_dir(follow_symlinks=False) else ""
             keyed.append((encode_path(name) + end, entry))
+    if is_library or of_a_library == len(LIBRARY_FILES):
+        keyed = [(key, entry) for key, entry in keyed if not is_of_library(entry.name)]
     keyed.sort(key=_key)
     return [entry for _, entry in keyed], has_file
 

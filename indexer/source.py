@@ -74,7 +74,7 @@ def exists(path: str) -> bool:
 
 
 def walk_source(
-    path: str, *, root: str, exclude: Sequence[str] = (), skip: Collection[str] = ()
+    path: str, *, root: str, exclude: Sequence[str] = (), libraries: Collection[str] = ()
 ) -> Iterator[Seen]:
     """As ``scan.walk``, for paths and URLs; ignore files count on this machine only.
 
@@ -82,7 +82,7 @@ def walk_source(
         LibraryError: the system that a URL names does not answer.
     """
     if not is_url(path):
-        yield from walk(path, root=root, exclude=exclude, skip=skip)
+        yield from walk(path, root=root, exclude=exclude, libraries=libraries)
         return
     system, inner = _open(path)
     rules = make_patterns(root, exclude)

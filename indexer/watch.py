@@ -18,7 +18,7 @@ from searchkit.indexer.decode import Decoder
 from searchkit.indexer.planner import Scope
 from searchkit.indexer.progress import NO_PROGRESS, Progress
 from searchkit.indexer.report import IndexReport
-from searchkit.indexer.rules import IGNORE_FILE
+from searchkit.indexer.rules import IGNORE_FILE, is_of_library
 from searchkit.indexer.run import index_scopes, make_scopes, open_decoder
 from searchkit.indexer.scan import outermost
 from searchkit.indexer.source import is_url
@@ -277,11 +277,12 @@ def changed_scopes(paths: Iterable[str], watched: Sequence[Scope], library: str)
     Args:
         paths: what was reported as changed; it may be gone by now.
         watched: all that is being watched.
-        library: the library's own folder, whose changes do not count.
+        library: the library's own folder; what changes in its own files does not count.
     """
     chosen: list[str] = []
     for path in paths:
-        if path == library or path.startswith(library + "/"):
+        inside = path.removeprefix(library + "/")
+        if path == library or (inside != path and is_of_library(inside.split("/", 1)[0])):
             continue
         # Rules that have changed concern the whole folder that they lie in.
         chosen.append(os.path.dirname(path) if os.path.basename(path) == IGNORE_FILE else path)  # noqa: PTH119, PTH120

@@ -78,6 +78,7 @@ def explanation_of(said: Said) -> Explanation:
         filters=tuple(FilterPart(part["filter"], part["passed"]) for part in said["filters"]),
         caption=said.get("caption"),
         caption_match=said.get("caption_match"),
+        copy_of=Path(said["copy_of"]) if said.get("copy_of") else None,
     )
 
 

@@ -72,8 +72,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.centring not in ("auto", "on", "off"):
             raise UsageError(f"centring must be auto, on or off, not {self.centring!r}")
-        if self.jobs < 0 or self.batch_size < 1:
-            raise UsageError(f"jobs must be >= 0 and batch_size >= 1, got {self.jobs} and {self.batch_size}")
+        if self.jobs < 0:
+            raise UsageError(f"jobs must be 1 or more, or 0 for one per core, got {self.jobs}")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size must be 1 or more, got {self.batch_size}")
         if self.decoder not in ("processes", "threads"):
             raise UsageError(f"decoder must be processes or threads, not {self.decoder!r}")
         for name in ("decode_timeout_s", "decode_memory_mb", "lease_s"):
@@ -176,6 +178,10 @@ def _toml(value: str | int | float | Path | tuple[str, ...]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LibraryError(
+            f"{path}: {(error.strerror or str(error)).lower()}", hint="check the permissions of the library"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise LibraryError(f"{path} does not parse: {error}", hint=f"mend or delete {path}") from error
 

@@ -71,7 +71,10 @@ def replace_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         DiskFull: the device is full.
     """
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:  # it names the temporary file, which means nothing to whoever reads it
+        raise OSError(error.errno, error.strerror, str(path)) from error
     temporary = Path(name)
     try:
         with disk_full_guard(path):

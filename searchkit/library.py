@@ -18,11 +18,12 @@ from searchkit.catalog.assets import FileError
 from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_new_settings
 from searchkit.durable import disk_full_guard
 from searchkit.encoders import resolve_info
-from searchkit.errors import LibraryNotFound, UsageError
+from searchkit.errors import LibraryError, LibraryNotFound, UsageError
 from searchkit.query import Filter, parse_filter
 from searchkit.query.search import parse_modalities
 from searchkit.reader import LibraryReader
 from searchkit.status import LibraryStatus, read_status
+from searchkit.stores import resolve_store
 from searchkit.types import Modality, VectorStore
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def open_library(
 
     Raises:
         LibraryNotFound: there is none and ``create`` is False.
+        LibraryError: it cannot be made there, or its settings cannot be read.
         LibraryTooNew: a later version of searchkit wrote it.
         CatalogCorrupt: its catalog is damaged.
         ModelNotFound: there is no such encoder.
@@ -69,8 +71,8 @@ def open_library(
             raise LibraryNotFound(f"there is no library at {path}", hint="searchkit index FOLDER makes one")
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file, a library is a folder", hint="choose another --library")
-        with disk_full_guard(path):
-            path.mkdir(parents=True, exist_ok=True)
+        resolve_store(chosen.store)
+        _make_folder(path)
         if not (path / SETTINGS_FILE).exists():
             chosen = replace(chosen, library_id=secrets.token_hex(4))
             if not chosen.catalog:
@@ -89,6 +91,17 @@ def open_library(
     if not exists and chosen.catalog:
         chosen = _join(path, catalog, chosen, model=model, store=store)
     return Library(path, chosen, catalog, read_only=read_only)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        with disk_full_guard(path):
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LibraryError(
+            f"the library {path} cannot be made: {(error.strerror or str(error)).lower()}",
+            hint="choose another place: --library DIR, or SEARCHKIT_LIBRARY",
+        ) from error
 
 
 def import_library(

@@ -231,7 +231,11 @@ class Searcher:
                 hint="`searchkit errors` says why a file is missing; --to widens the search",
             )
         ranked = self._find(embedded, searched, replace(options, k=_EXPLAINED_RANKS))
-        places = (place for place in enumerate(ranked, start=1) if place[1].row.asset_id == asset.id)
+        places = (
+            (place, entry)
+            for place, entry in enumerate(ranked, start=1)
+            if entry.row.asset_id == asset.id or asset.path in entry.copies
+        )
         rank, listed = next(places, (None, None))
         parts = [FilterPart(str(p), p.matches(asset, asset.tags)) for p in filter_parts(options.where)]
         return explain_candidate(embedded, *best, rank=rank, listed=listed, filters=parts)

@@ -11,6 +11,7 @@ from typing import Any
 
 from searchkit.errors import ModelCorrupt, ModelNotFound
 from searchkit.one_peace.config import ModelConfig
+from searchkit.one_peace.published import PUBLISHED
 
 __all__ = ["HEADS", "SHARED", "ModelFolder", "branch_of", "is_derived", "open_model_folder"]
 
@@ -102,7 +103,8 @@ def open_model_folder(path: Path, *, kind: str | None = None) -> ModelFolder:
         CheckpointError: the configuration does not make sense.
     """
     config_path = path / CONFIG_NAME
-    hint = "`searchkit models pull one-peace` downloads one, `searchkit models convert FILE.pt DIR` makes one"
+    name = path.name if path.name in {known.name for known in PUBLISHED} else "one-peace"
+    hint = f"`searchkit models pull {name}` downloads one, `searchkit models convert FILE.pt DIR` makes one"
     if not config_path.is_file():
         raise ModelNotFound(f"{path}: there is no converted ONE-PEACE model", hint=hint)
     try:

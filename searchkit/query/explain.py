@@ -67,6 +67,7 @@ class Explanation:
         caption: the passage of the text beside it that says more than the file itself, so that the file has
             its rank by that; None where there is none.
         caption_match: probability of the passage being a match.
+        copy_of: the file of equal content that stands for it in the list, at that rank; None for none.
     """
 
     path: Path
@@ -86,6 +87,7 @@ class Explanation:
     filters: tuple[FilterPart, ...]
     caption: str | None = None
     caption_match: float | None = None
+    copy_of: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -116,6 +118,7 @@ class Explanation:
             "filters": [{"filter": part.source, "passed": part.passed} for part in self.filters],
             "caption": self.caption,
             "caption_match": None if self.caption_match is None else round(self.caption_match, 4),
+            "copy_of": None if self.copy_of is None else str(self.copy_of),
         }
 
 
@@ -135,7 +138,7 @@ def explain_candidate(
         candidate: the file's best segment.
         searchable: the collection that holds it.
         rank: the file's rank in the whole list, None when it is not in it.
-        listed: the file's candidate in that list.
+        listed: the file's candidate in that list, or that of the file of which it is a copy.
         filters: the filter's conditions.
     """
     vector = centred_rows(searchable.store.fetch([candidate.row.segment_id]), searchable.center)[0]
@@ -169,6 +172,7 @@ def explain_candidate(
         filters=tuple(filters),
         caption=captioned.row.text if captioned else None,
         caption_match=captioned.match if captioned else None,
+        copy_of=Path(listed.row.path) if listed and listed.row.asset_id != row.asset_id else None,
     )
 
 

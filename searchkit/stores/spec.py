@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from searchkit.errors import DependencyMissing, UsageError
+from searchkit.errors import DependencyMissing, StoreError, UsageError
 from searchkit.types import VectorStore
 
 __all__ = [
@@ -136,7 +136,12 @@ def open_collection(spec: str, *, root: Path, name: str, dim: int, read_only: bo
         StoreError: the collection cannot be opened (locked, damaged, of another dim, unreachable).
     """
     module = _module(spec, name)
-    store: VectorStore = module.open_collection(spec, root, name, dim, read_only)
+    try:
+        store: VectorStore = module.open_collection(spec, root, name, dim, read_only)
+    except PermissionError as error:
+        raise StoreError(
+            f"{error.filename or root / name}: permission denied", hint="check the permissions of the library"
+        ) from error
     return store
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -240,3 +241,48 @@ def test_a_closed_pipe_is_no_error(library: Path) -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_an_output_that_is_full_is_told_apart_from_a_bug(library: Path) -> None:
+    command = [sys.executable, "-m", "searchkit", "status", "--library", str(library)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 7
+    assert "no space left" in done.stderr
+    assert "bug" not in done.stderr
+
+
+def test_closed_streams_are_no_error(library: Path) -> None:
+    command = (
+        f"{shlex.quote(sys.executable)} -m searchkit status --library {shlex.quote(str(library))} >&- 2>&-"
+    )
+    assert subprocess.run(command, shell=True, check=False).returncode == 0
+
+
+def test_without_a_command_help_is_printed(library: Path) -> None:
+    done = searchkit(library=library)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: searchkit")
+
+
+def test_a_first_dry_run_and_a_refused_one_make_no_library(tmp_path: Path, folder: Path) -> None:
+    new = tmp_path / "new"
+    done = searchkit("index", folder, "--dry-run", "--json", library=new)
+    report = json.loads(done.stdout)
+    assert report["new"] == len(report["plan"]) > 0
+    assert report["library"] == str(new)
+    assert searchkit("index", folder, "--store", "nowhere", library=new).returncode == 2
+    assert searchkit("index", library=new).returncode == 3
+    assert not new.exists()
+
+
+def test_explain_names_the_copy_that_stands_for_a_file(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    for name in ("a.png", "b.png"):
+        write_picture(media / name, 1)
+    assert searchkit("index", media, library=tmp_path / "library").returncode == 0
+    done = searchkit("explain", "a picture", media / "b.png", "--json", library=tmp_path / "library")
+    why = json.loads(done.stdout)
+    assert (why["rank"], why["copy_of"]) == (1, str(media / "a.png"))

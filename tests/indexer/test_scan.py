@@ -42,8 +42,17 @@ def test_files_come_in_the_order_of_the_catalog_with_their_stat(tmp_path: Path) 
 
 def test_hidden_and_system_files_and_the_library_are_passed_over(tmp_path: Path) -> None:
     hidden = (".hidden.jpg", ".git/x.jpg", "@eaDir/x.jpg", "Thumbs.db", "__MACOSX/x.jpg")
-    make(tmp_path, *hidden, "library/catalog.sqlite", "yes.jpg")
-    assert names(tmp_path, skip=[str(tmp_path / "library")]) == ["yes.jpg"]
+    make(tmp_path, *hidden, "library/library.toml", "library/vectors/1", "yes.jpg")
+    assert names(tmp_path, libraries=[str(tmp_path / "library")]) == ["yes.jpg"]
+
+
+def test_of_any_library_only_the_media_that_lie_in_its_folder_are_listed(tmp_path: Path) -> None:
+    own = ("catalog.sqlite", "catalog.sqlite-wal", "library.toml", "vectors/mini.text/manifest.json")
+    make(tmp_path, *(f"there/{name}" for name in own), "there/photo.jpg", "there/sub/x.txt")
+    make(tmp_path, "other/library.toml", "other/vectors/1.txt")
+    listed = ["other/library.toml", "other/vectors/1.txt", "there/photo.jpg", "there/sub/x.txt"]
+    assert names(tmp_path) == listed
+    assert not list(walk(str(tmp_path / "there" / own[-1]), root=str(tmp_path)))
 
 
 def test_ignore_files_hold_below_their_folder_and_the_deeper_one_decides(tmp_path: Path) -> None:

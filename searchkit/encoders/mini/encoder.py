@@ -11,8 +11,8 @@ import numpy as np
 from searchkit.encoders.mini import branches, logmel, pixels
 from searchkit.encoders.mini.branches import ImageBranch, SoundBranch, TextBranch
 from searchkit.encoders.mini.bridge import unit
-from searchkit.encoders.mini.files import ModelFiles
-from searchkit.errors import ModalityUnsupported
+from searchkit.encoders.mini.files import MANIFEST, ModelFiles
+from searchkit.errors import ModalityUnsupported, ModelNotFound
 from searchkit.types import AudioSample, FloatArray, ImageSample, Modality, Sample, Space, TextSample
 
 __all__ = ["MiniEncoder", "load"]
@@ -136,6 +136,11 @@ def load(model_dir: Path | None = None, *, threads: int | None = None) -> MiniEn
         ModelNotFound: a file is missing.
         ModelCorrupt: the manifest or the size of a file is wrong.
     """
+    if model_dir is not None and not (model_dir / MANIFEST).is_file():
+        raise ModelNotFound(
+            f"no model at {model_dir}: it holds no {MANIFEST}",
+            hint="check --model-dir; without it, mini is the one that is built in",
+        )
     return MiniEncoder(ModelFiles.open(model_dir or _MODEL_DIR), threads=threads)
 
 

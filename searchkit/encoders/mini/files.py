@@ -10,7 +10,7 @@ from typing import Any
 
 from searchkit.errors import ModelCorrupt, ModelNotFound
 
-__all__ = ["ModelFiles"]
+__all__ = ["MANIFEST", "ModelFiles"]
 
 MANIFEST = "manifest.json"
 FORMAT = 2
