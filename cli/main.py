@@ -114,6 +114,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     open_missing_streams()
     try:
         code = app(args=arguments, prog_name="searchkit", standalone_mode=False)
+        if code == Exit.INTERRUPTED and not isinstance(code, Exit):  # Typer's own, which says nothing
+            raise KeyboardInterrupt
         sys.stdout.flush()
         return int(code) if isinstance(code, int) else Exit.OK
     except SearchkitError as error:

@@ -34,7 +34,9 @@ LibraryOption: TypeAlias = Annotated[
 ModelOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--model", help="The model; `searchkit models list` shows all (default: mini).", show_default=False
+        "--model",
+        help="The model; `searchkit models list` shows all (default: the library's, mini in a new one).",
+        show_default=False,
     ),
 ]
 ModelDirOption: TypeAlias = Annotated[

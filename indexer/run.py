@@ -27,6 +27,7 @@ from searchkit.indexer.source import absolute, exists, is_url
 from searchkit.indexer.sweep import forget, refresh_moments, sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
+from searchkit.types import strings
 
 if TYPE_CHECKING:
     from searchkit.indexer.ray_cluster import Cluster, RayOptions
@@ -46,7 +47,7 @@ def index(
     retry_failed: bool = False,
     allow_empty: bool = False,
     dry_run: bool = False,
-    exclude: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     stop: threading.Event | None = None,
     decoder: Decoder | None = None,
     ray: RayOptions | None = None,
@@ -75,6 +76,7 @@ def index(
         DiskFull: no space is left.
         DependencyMissing: ``ray`` is given and the extra of that name is not installed.
     """
+    exclude = strings(exclude)
     scopes = make_scopes(library, paths, (*library.settings.exclude, *exclude), allow_empty)
     report = index_scopes(
         library,
@@ -103,13 +105,13 @@ def index_scopes(
     progress: Progress = NO_PROGRESS,
     retry_failed: bool = False,
     dry_run: bool = False,
-    exclude: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     stop: threading.Event | None = None,
     decoder: Decoder | None = None,
     ray: RayOptions | None = None,
 ) -> IndexReport:
     """As ``index``, for scopes whose roots are known; a scope that does not exist any more is gone."""
-    patterns = (*library.settings.exclude, *exclude)
+    patterns = (*library.settings.exclude, *strings(exclude))
     options = PlanOptions(library.decode_settings.fingerprint, retry_failed, patterns, dry_run)
     run = _Run(library, scopes, options, progress, stop or threading.Event(), decoder)
     if dry_run:

@@ -23,6 +23,7 @@ from searchkit.indexer.run import index_scopes, make_scopes, open_decoder
 from searchkit.indexer.scan import outermost
 from searchkit.indexer.source import is_url
 from searchkit.library import Library
+from searchkit.types import strings
 
 __all__ = ["changed_scopes", "watch"]
 
@@ -39,7 +40,7 @@ def watch(
     on_report: Callable[[IndexReport], None],
     stop: threading.Event,
     progress: Progress = NO_PROGRESS,
-    exclude: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     quiet_s: float = 0.4,
     debounce_s: float = 4.0,
     rescan_s: float = 3600.0,
@@ -99,7 +100,7 @@ class _Watching:
         self,
         library: Library,
         folders: Sequence[str],
-        exclude: Sequence[str],
+        exclude: str | Sequence[str],
         decoder: Decoder,
         progress: Progress,
         stop: threading.Event,
@@ -108,7 +109,7 @@ class _Watching:
     ) -> None:
         self._library = library
         self._folders = folders
-        self._exclude = exclude
+        self._exclude = strings(exclude)
         self._decoder = decoder
         self._progress = progress
         self._stop = stop

@@ -22,6 +22,7 @@ from searchkit._version import __version__
 
 if TYPE_CHECKING:
     from searchkit.client import Client
+    from searchkit.errors import SearchkitError
     from searchkit.library import Library, import_library, open_library
     from searchkit.modality import Plug, register_plug
     from searchkit.query import Query, audio, image, parse, reading, segment, text, video
@@ -50,6 +51,7 @@ __all__ = [
     "Query",
     "Result",
     "Results",
+    "SearchkitError",
     "Space",
     "Span",
     "TextSample",
@@ -71,6 +73,7 @@ _HOMES = {
     "searchkit.client": ("Client",),
     "searchkit.library": ("Library", "import_library", "open_library"),
     "searchkit.status": ("LibraryStatus",),
+    "searchkit.errors": ("SearchkitError",),
     "searchkit.query": ("Query", "audio", "image", "parse", "reading", "segment", "text", "video"),
     "searchkit.modality": ("Plug", "register_plug"),
     "searchkit.types": (

@@ -12,8 +12,11 @@ def main() -> None:
 
         sys.stdout.write(f"searchkit {__version__}\n")
         return
-    from searchkit.cli.main import run
-
+    try:
+        from searchkit.cli.main import run
+    except KeyboardInterrupt:
+        sys.stderr.write("searchkit: interrupted\n")
+        sys.exit(130)
     sys.exit(run())
 
 

@@ -35,7 +35,7 @@ from searchkit.errors import DependencyMissing, QueryError, ServerError, UsageEr
 from searchkit.query.calibrate import CUTOFF
 from searchkit.query.explain import Explanation
 from searchkit.status import LibraryStatus
-from searchkit.types import AudioSample, ImageSample, Modality, Result, Results, Sample, TextSample
+from searchkit.types import AudioSample, ImageSample, Modality, Result, Results, Sample, TextSample, strings
 
 if TYPE_CHECKING:
     from searchkit.indexer import IndexReport, Progress, VerifyReport
@@ -95,7 +95,7 @@ class Client:
         fusion: str = "calibrated",
         hybrid: bool = False,
         centred: bool | None = None,
-        prompts: Sequence[str] = (),
+        prompts: str | Sequence[str] = (),
         cutoff: float = CUTOFF,
     ) -> Results:
         """As ``Library.search``; files of the query that are not here are looked for in the library.
@@ -116,7 +116,7 @@ class Client:
             "fusion": fusion,
             "hybrid": hybrid,
             "centred": centred,
-            "prompts": list(prompts),
+            "prompts": list(strings(prompts)),
             "cutoff": cutoff,
         }
         answer = self._first_page(query, asked)
@@ -135,7 +135,7 @@ class Client:
         where: Filter | str | None = None,
         hybrid: bool = False,
         centred: bool | None = None,
-        prompts: Sequence[str] = (),
+        prompts: str | Sequence[str] = (),
     ) -> Explanation:
         """As ``Library.explain``, for queries of words, ids and files of the library.
 
@@ -150,7 +150,7 @@ class Client:
             "where": None if where is None else str(where),
             "hybrid": hybrid,
             "centred": centred,
-            "prompts": list(prompts),
+            "prompts": list(strings(prompts)),
         }
         return explanation_of(self._send("POST", "/v1/explain", json=body))
 
@@ -173,8 +173,8 @@ class Client:
         params = {name: value for name, value in asked.items() if value is not None}
         return [duplicates_of(group) for group in self._pages("/v1/duplicates", "groups", params)]
 
-    def embed(self, samples: Sequence[Sample | str]) -> FloatArray:
-        """As ``Library.embed``: (N, dim) unit rows; words may be given as they are.
+    def embed(self, samples: str | Sequence[Sample | str]) -> FloatArray:
+        """As ``Library.embed``: (N, dim) unit rows.
 
         Raises:
             UsageError: there is nothing to embed.
@@ -183,6 +183,7 @@ class Client:
 
         if not samples:
             raise UsageError("there is nothing to embed")
+        samples = [samples] if isinstance(samples, str) else samples
         rows: list[FloatArray] = []
         for inputs in _batches([_input(sample) for sample in samples]):
             answer = self._send("POST", "/v1/embeddings", json={"input": inputs, "encoding_format": "base64"})
@@ -197,7 +198,7 @@ class Client:
         *,
         to: str | Modality | Sequence[str | Modality] | None = None,
         where: Filter | str | None = None,
-        prompts: Sequence[str] = (),
+        prompts: str | Sequence[str] = (),
     ) -> SavedRow:
         """As ``Library.save_query``; its files are files of the library.
 
@@ -209,7 +210,7 @@ class Client:
             "query": str(query),
             "to": _modalities(to),
             "where": None if where is None else str(where),
-            "prompts": list(prompts),
+            "prompts": list(strings(prompts)),
         }
         return saved_of(self._send("PUT", f"/v1/queries/{_quoted(name)}", json=body))
 
@@ -289,13 +290,17 @@ class Client:
         """Files that could not be read, and why."""
         return [failure_of(row) for row in self._pages("/v1/errors", "errors")]
 
-    def tag(self, *paths: str | Path, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
+    def tag(self, *paths: str | Path, add: str | Sequence[str] = (), remove: str | Sequence[str] = ()) -> int:
         """Put tags on files and folders of the library, and take others off; returns how many files.
 
         Raises:
             UsageError: a tag is empty, there are no paths, or the library holds nothing at a path.
         """
-        body = {"paths": [str(path) for path in paths], "add": list(add), "remove": list(remove)}
+        body = {
+            "paths": [str(path) for path in paths],
+            "add": list(strings(add)),
+            "remove": list(strings(remove)),
+        }
         return int(self._send("POST", "/v1/tags", json=body)["changed"])
 
     def tags(self) -> dict[str, int]:

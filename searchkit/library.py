@@ -24,7 +24,7 @@ from searchkit.query.search import parse_modalities
 from searchkit.reader import LibraryReader
 from searchkit.status import LibraryStatus, read_status
 from searchkit.stores import resolve_store
-from searchkit.types import Modality, VectorStore
+from searchkit.types import Modality, VectorStore, strings
 
 if TYPE_CHECKING:
     from searchkit.indexer import IndexReport, Progress, RayOptions, VerifyReport
@@ -162,7 +162,7 @@ class Library(LibraryReader):
         retry_failed: bool = False,
         allow_empty: bool = False,
         dry_run: bool = False,
-        exclude: Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
         stop: threading.Event | None = None,
         ray: RayOptions | None = None,
     ) -> IndexReport:
@@ -256,7 +256,7 @@ class Library(LibraryReader):
         with self.catalog.read() as connection:
             return assets.failures(connection)
 
-    def tag(self, *paths: str | Path, add: Sequence[str] = (), remove: Sequence[str] = ()) -> int:
+    def tag(self, *paths: str | Path, add: str | Sequence[str] = (), remove: str | Sequence[str] = ()) -> int:
         """Put tags on files and folders of the library, and take others off; returns how many files.
 
         Raises:
@@ -264,6 +264,7 @@ class Library(LibraryReader):
             LibraryError: the library was opened read-only.
         """
         self._refuse_read_only()
+        add, remove = strings(add), strings(remove)
         if not paths or any(not tag.strip() for tag in (*add, *remove)):
             raise UsageError("tagging needs files and words", hint="searchkit tag PATH --add WORD")
         absolute = [os.path.abspath(Path(path).expanduser()) for path in paths]  # noqa: PTH100

@@ -16,7 +16,7 @@ from searchkit.catalog.spaces import CollectionRef
 from searchkit.config import Settings
 from searchkit.duplicates import DuplicateGroup, find_duplicates
 from searchkit.encoders import open_encoder
-from searchkit.errors import LibraryError, SpaceMismatch, UsageError
+from searchkit.errors import InvalidFilter, LibraryError, SpaceMismatch, UsageError
 from searchkit.loading import decode_settings_for, load_samples
 from searchkit.media import DecodeSettings
 from searchkit.query import CUTOFF, EmbeddedQuery, Filter, Query, embed_query, parse_filter
@@ -24,7 +24,17 @@ from searchkit.query.embed import Load
 from searchkit.query.explain import Explanation
 from searchkit.searching import Searcher, SearchOptions
 from searchkit.stores import open_collection, repair_collection, resolve_store
-from searchkit.types import Encoder, FloatArray, Modality, Results, Sample, Space, VectorStore
+from searchkit.types import (
+    Encoder,
+    FloatArray,
+    Modality,
+    Results,
+    Sample,
+    Space,
+    TextSample,
+    VectorStore,
+    strings,
+)
 
 __all__ = ["LibraryReader"]
 
@@ -40,6 +50,7 @@ class LibraryReader:
         self.catalog = catalog
         self.read_only = read_only
         self._mutex = threading.RLock()
+        self._closed = False
         self._encoder: Encoder | None = None
         self._query_load: Load | None = None
         self._searcher = Searcher(self)
@@ -51,8 +62,11 @@ class LibraryReader:
         Raises:
             ModelNotFound: its files are missing.
             DependencyMissing: an extra is not installed.
+            LibraryError: the library is closed.
         """
         with self._mutex:
+            if self._closed:
+                raise LibraryError(f"the library {self.folder} is closed", hint="open it again: open_library")
             if self._encoder is None:
                 self._encoder = open_encoder(self.settings.model, self.settings.model_dir)
             return self._encoder
@@ -88,7 +102,7 @@ class LibraryReader:
         fusion: str = "calibrated",
         hybrid: bool = False,
         centred: bool | None = None,
-        prompts: Sequence[str] = (),
+        prompts: str | Sequence[str] = (),
         cutoff: float = CUTOFF,
     ) -> Results:
         """Search with a query value, or with its source text: ``audio:bark.wav + 0.5*text:"snow"``.
@@ -129,7 +143,7 @@ class LibraryReader:
                 fusion=fusion,
                 hybrid=hybrid,
                 centred=centred,
-                prompts=prompts,
+                prompts=strings(prompts),
                 cutoff=cutoff,
             ),
         )
@@ -143,7 +157,7 @@ class LibraryReader:
         where: Filter | str | None = None,
         hybrid: bool = False,
         centred: bool | None = None,
-        prompts: Sequence[str] = (),
+        prompts: str | Sequence[str] = (),
     ) -> Explanation:
         """Why a file ranks where it does: each term's share, raw and calibrated score, filters, ranks.
 
@@ -160,7 +174,9 @@ class LibraryReader:
             UsageError: the library holds no such file.
             QueryError: the query does not parse, is empty, or cancels out.
         """
-        options = SearchOptions(to=to, where=_filter(where), hybrid=hybrid, centred=centred, prompts=prompts)
+        options = SearchOptions(
+            to=to, where=_filter(where), hybrid=hybrid, centred=centred, prompts=strings(prompts)
+        )
         return self._searcher.explain(query, path, options)
 
     def duplicates(
@@ -197,10 +213,10 @@ class LibraryReader:
         )
 
     def embed_query(
-        self, query: Query, *, prompts: Sequence[str] = (), centred: bool = False
+        self, query: Query, *, prompts: str | Sequence[str] = (), centred: bool = False
     ) -> EmbeddedQuery:
         """A query as one unit vector, with each term's share; see ``searchkit.query.embed_query``."""
-        templates = prompts or ("{}",)
+        templates = strings(prompts) or ("{}",)
         return embed_query(
             query,
             self.encoder,
@@ -228,7 +244,7 @@ class LibraryReader:
         *,
         to: str | Modality | Sequence[str | Modality] | None = None,
         where: Filter | str | None = None,
-        prompts: Sequence[str] = (),
+        prompts: str | Sequence[str] = (),
     ) -> SavedRow:
         """Keep a query under a name, by which ``@name`` recalls it; one of the same name is replaced.
 
@@ -240,7 +256,9 @@ class LibraryReader:
             LibraryError: the library was opened read-only.
         """
         self._refuse_read_only()
-        return self._searcher.save(name, query, SearchOptions(to=to, where=_filter(where), prompts=prompts))
+        return self._searcher.save(
+            name, query, SearchOptions(to=to, where=_filter(where), prompts=strings(prompts))
+        )
 
     def saved_queries(self) -> dict[str, SavedRow]:
         """The saved queries, by name."""
@@ -281,9 +299,14 @@ class LibraryReader:
         """
         return self._searcher.fetch(segment_id)
 
-    def embed(self, samples: Sequence[Sample]) -> FloatArray:
-        """Embed samples: (N, dim) unit rows."""
-        return self.encoder.encode(samples)
+    def embed(self, samples: str | Sequence[Sample | str]) -> FloatArray:
+        """Embed samples: (N, dim) unit rows; words may be given as they are.
+
+        Raises:
+            ModalityUnsupported: the encoder cannot embed one of them.
+        """
+        given = [samples] if isinstance(samples, str) else samples
+        return self.encoder.encode([TextSample(one) if isinstance(one, str) else one for one in given])
 
     def collection(self, collection_id: int) -> tuple[CollectionRef, int]:
         """A collection of any space by its key, with the length of its vectors."""
@@ -310,13 +333,13 @@ class LibraryReader:
         return self.folder / VECTORS_FOLDER, name
 
     def close(self) -> None:
-        """Close stores, encoder and catalog; calling it again does nothing."""
+        """Close stores, encoder and catalog; nothing can be searched after that. Again, it does nothing."""
         with self._mutex, contextlib.ExitStack() as stack:
             stack.callback(self.catalog.close)
             if self._encoder is not None:
                 stack.callback(self._encoder.close)
             stack.callback(self._searcher.close)
-            self._encoder = None
+            self._encoder, self._closed = None, True
 
     def __enter__(self) -> Self:
         return self
@@ -337,7 +360,14 @@ class LibraryReader:
 
 
 def _filter(where: Filter | str | None) -> Filter | None:
-    return parse_filter(where) if isinstance(where, str) else where
+    if where is None or isinstance(where, Filter):
+        return where
+    if not isinstance(where, str):
+        raise InvalidFilter(
+            f"a filter is text or a Filter, not {type(where).__name__}",
+            hint="such as 'type:jpg AND date>=2020'",
+        )
+    return parse_filter(where)
 
 
 def _is_server(store: str) -> bool:

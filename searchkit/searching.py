@@ -67,6 +67,8 @@ class SearchOptions:
     cutoff: float = CUTOFF
 
     def __post_init__(self) -> None:
+        if not isinstance(self.k, int | np.integer):
+            raise QueryError(f"k must be a whole number, got {self.k!r}", hint="-k 10")
         if self.k < 1:
             raise QueryError(f"k must be at least 1, got {self.k}", hint="-k 10")
         if self.fusion not in FUSIONS:
@@ -116,8 +118,13 @@ class Searcher:
 
     def _read(self, query: Query | str, options: SearchOptions) -> tuple[Query, SearchOptions]:
         """A query as a value, and how to search: a saved one that stands alone as it was saved."""
-        if not isinstance(query, str):
+        if isinstance(query, Query):
             return query, options
+        if not isinstance(query, str):
+            raise QueryError(
+                f"a query is text or a Query, not {type(query).__name__}",
+                hint="make one of a file with searchkit.image(path), audio(path) or video(path)",
+            )
         value = self.parse(query)
         if (alone := SAVED.fullmatch(query.strip())) is None:
             return value, options

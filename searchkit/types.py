@@ -30,6 +30,7 @@ __all__ = [
     "Span",
     "TextSample",
     "VectorStore",
+    "strings",
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -125,6 +126,11 @@ class ArraySample:
 
 
 Sample: TypeAlias = TextSample | ImageSample | AudioSample | ArraySample
+
+
+def strings(given: str | Sequence[str]) -> tuple[str, ...]:
+    """One string or several, as several: a string alone is a sequence too, of its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def _on_invalid_request(request: Request, error: Exception) -> Response:
         {"at": ".".join(_encodable(str(part)) for part in entry["loc"]), "reason": _encodable(entry["msg"])}
         for entry in error.errors()
     ]
-    words = "; ".join(f"{entry['at']}: {entry['reason']}" for entry in found)
+    words = "; ".join(": ".join(filter(None, (entry["at"], entry["reason"]))) for entry in found)
     return problem(422, words, code="InvalidRequest", hint="see /openapi.json", errors=found)
 
 

@@ -286,3 +286,17 @@ def test_explain_names_the_copy_that_stands_for_a_file(tmp_path: Path) -> None:
     done = searchkit("explain", "a picture", media / "b.png", "--json", library=tmp_path / "library")
     why = json.loads(done.stdout)
     assert (why["rank"], why["copy_of"]) == (1, str(media / "a.png"))
+
+
+def test_ctrl_c_says_so_wherever_it_falls(library: Path) -> None:
+    # The parser of the arguments ends with 130 on an interrupt, and says nothing itself.
+    program = (
+        "import sys; from searchkit.cli.main import run;"
+        "import searchkit.library as library\n"
+        "def interrupted(*_, **__): raise KeyboardInterrupt\n"
+        "library.open_library = interrupted\n"
+        "sys.exit(run(['query', 'snow']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.startswith("searchkit: interrupted")
