@@ -31,9 +31,10 @@ from searchkit.catalog.runs import RunRow
 from searchkit.catalog.saved import SavedRow
 from searchkit.catalog.tables import RunState
 from searchkit.duplicates import DuplicateGroup
-from searchkit.errors import DependencyMissing, QueryError, ServerError, UsageError
+from searchkit.errors import DecodeError, DependencyMissing, LibraryError, QueryError, ServerError, UsageError
 from searchkit.query.calibrate import CUTOFF
 from searchkit.query.explain import Explanation
+from searchkit.searching import SearchOptions, check_query
 from searchkit.status import LibraryStatus
 from searchkit.types import AudioSample, ImageSample, Modality, Result, Results, Sample, TextSample, strings
 
@@ -70,6 +71,7 @@ class Client:
 
     Raises:
         DependencyMissing: httpx2 is not installed.
+        UsageError: the address is none of HTTP.
     """
 
     def __init__(
@@ -79,6 +81,8 @@ class Client:
             import httpx2
         except ModuleNotFoundError as error:
             raise DependencyMissing("httpx2", "client") from error
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"{url!r} is no address of a server", hint="such as http://127.0.0.1:8765")
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(base_url=url, headers=headers, timeout=timeout_s)
         self._failures: tuple[type[Exception], ...] = (httpx2.HTTPError,)
@@ -105,8 +109,10 @@ class Client:
             DecodeError: the server cannot read a file that was sent.
             ServerError: the server does not answer, or asks for a token.
         """
-        if k < 1:
-            raise QueryError(f"k must be at least 1, got {k}", hint="-k 10")
+        check_query(query)
+        SearchOptions(
+            k=k, fusion=fusion, cutoff=cutoff
+        )  # what can be wrong with these is told without asking
         asked: dict[str, Any] = {
             "to": _modalities(to),
             "where": None if where is None else str(where),
@@ -143,6 +149,7 @@ class Client:
             UsageError: the library holds no such file.
             QueryError: the query does not parse, is empty, or names a file that the library does not hold.
         """
+        check_query(query)
         body = {
             "query": str(query),
             "path": str(path),
@@ -354,13 +361,20 @@ class Client:
         form = {"request": json.dumps({**asked, "query": str(Query(terms))})}
         with ExitStack() as stack:
             sent = [("file", (name, stack.enter_context(path.open("rb")))) for name, path in files.items()]
-            return dict(self._send("POST", "/v1/search", data=form, files=sent))
+            try:
+                return dict(self._send("POST", "/v1/search", data=form, files=sent))
+            except DecodeError as error:
+                raise DecodeError(
+                    files.get(str(error.path), error.path), error.reason, hint=error.hint
+                ) from None
 
     def _parsed(self, source: str) -> Query | None:
         """A query's value, to see which files it names; None where only the server can say what it means."""
         from searchkit.query import parse
         from searchkit.query.patterns import SAVED
 
+        if not source.strip():
+            return parse(source)  # which says that it is empty: the server would give its newest files
         if SAVED.fullmatch(source.strip()):
             return None
         rows = self.saved_queries() if "@" in source else {}
@@ -380,6 +394,8 @@ class Client:
             params["cursor"] = page["next_cursor"]
 
     def _send(self, method: str, path: str, *, raw: bool = False, **content: Any) -> Any:
+        if self._http.is_closed:
+            raise LibraryError("this client is closed", hint="make another: searchkit.Client(URL)")
         try:
             response = self._http.request(method, path, **content)
         except self._failures as error:

@@ -42,7 +42,7 @@ from searchkit.types import FloatArray, Modality, Results, VectorStore
 if TYPE_CHECKING:
     from searchkit.reader import LibraryReader
 
-__all__ = ["SearchOptions", "Searcher"]
+__all__ = ["SearchOptions", "Searcher", "check_query"]
 
 _EXPLAINED_RANKS = 1000
 
@@ -77,6 +77,19 @@ class SearchOptions:
             raise QueryError(
                 f"a cut-off is a probability from 0 to 1, got {self.cutoff}", hint=f"--cutoff {CUTOFF}"
             )
+
+
+def check_query(query: object) -> None:
+    """Refuse what is no query.
+
+    Raises:
+        QueryError: it is neither text nor a Query.
+    """
+    if not isinstance(query, Query | str):
+        raise QueryError(
+            f"a query is text or a Query, not {type(query).__name__}",
+            hint="make one of a file with searchkit.image(path), audio(path) or video(path)",
+        )
 
 
 class Searcher:
@@ -118,13 +131,9 @@ class Searcher:
 
     def _read(self, query: Query | str, options: SearchOptions) -> tuple[Query, SearchOptions]:
         """A query as a value, and how to search: a saved one that stands alone as it was saved."""
+        check_query(query)
         if isinstance(query, Query):
             return query, options
-        if not isinstance(query, str):
-            raise QueryError(
-                f"a query is text or a Query, not {type(query).__name__}",
-                hint="make one of a file with searchkit.image(path), audio(path) or video(path)",
-            )
         value = self.parse(query)
         if (alone := SAVED.fullmatch(query.strip())) is None:
             return value, options

@@ -111,7 +111,10 @@ def _on_searchkit_error(request: Request, error: Exception) -> Response:
 def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [
-        {"at": ".".join(_encodable(str(part)) for part in entry["loc"]), "reason": _encodable(entry["msg"])}
+        {
+            "at": ".".join(_encodable(str(part)) for part in entry["loc"]),
+            "reason": _encodable(entry["msg"].removeprefix("Value error, ")),
+        }
         for entry in error.errors()
     ]
     words = "; ".join(": ".join(filter(None, (entry["at"], entry["reason"]))) for entry in found)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import searchkit as sk
-from searchkit.errors import QueryError, ServerError, UsageError
+from searchkit.errors import LibraryError, QueryError, ServerError, UsageError
 from searchkit.library import Library
 from tests.web.conftest import run_server
 
@@ -170,3 +170,31 @@ def test_a_token_is_sent_along(small: tuple[Path, Library]) -> None:
             client.status()
         with sk.Client(url, token="correct horse battery staple") as client:
             assert client.status().assets["image"] == 2
+
+
+def test_the_client_refuses_what_the_library_refuses(
+    server_url: str, library: Library, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(b"\xff\xd8\xff\xe0 not really")
+    with sk.Client(server_url) as client:
+        for query, arguments in (
+            (cut, {}),
+            ("", {}),
+            ("dog", {"k": 0}),
+            ("dog", {"to": "smell"}),
+            ("dog", {"fusion": "stirred"}),
+            ("dog", {"cutoff": 2}),
+            (sk.image(cut), {}),
+        ):
+            told = []
+            for one in (client, library):
+                with pytest.raises(sk.SearchkitError) as raised:
+                    one.search(query, **arguments)  # type: ignore[arg-type]
+                told.append(raised.value)
+            assert type(told[0]) is type(told[1])
+        assert getattr(told[0], "path", None) == cut
+    with pytest.raises(LibraryError, match="closed"):
+        client.search("dog")
+    with pytest.raises(UsageError, match="no address"):
+        sk.Client("127.0.0.1:8765")
