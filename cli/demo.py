@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from searchkit.cli.index import summary
-from searchkit.cli.options import LibraryOption
 from searchkit.cli.output import line, print_results
 from searchkit.cli.progress import open_progress
 from searchkit.errors import UsageError
@@ -20,7 +19,9 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where the sample media lie.", show_default=False)] = Path(
         "sample_media"
     ),
-    library: LibraryOption = None,
+    library: Annotated[Path, typer.Option("--library", help="Where to make the library.")] = Path(
+        ".demo/library"
+    ),
 ) -> None:
     """Index the sample media, then search with words, a sound, a picture, and words plus a sound.
 
@@ -36,7 +37,7 @@ def demo(
             f"the sample media are not here: no {missing[0]}",
             hint="run it in a checkout of searchkit: searchkit demo sample_media",
         )
-    with open_library(library or Path(".demo") / "library") as opened:
+    with open_library(library) as opened:
         with open_progress() as progress:
             report = opened.index(folder, progress=progress)
         summary(report)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from searchkit.catalog import CATALOG_FILE, Catalog, assets, tags
 from searchkit.catalog.assets import FileError
+from searchkit.catalog.types import is_storable
 from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_new_settings
 from searchkit.durable import disk_full_guard
 from searchkit.encoders import resolve_info
@@ -260,13 +261,15 @@ class Library(LibraryReader):
         """Put tags on files and folders of the library, and take others off; returns how many files.
 
         Raises:
-            UsageError: a tag is empty, there are no paths, or the library holds nothing at a path.
+            UsageError: a tag is empty or no text, there are no paths, or the library holds nothing at a path.
             LibraryError: the library was opened read-only.
         """
         self._refuse_read_only()
         add, remove = strings(add), strings(remove)
         if not paths or any(not tag.strip() for tag in (*add, *remove)):
             raise UsageError("tagging needs files and words", hint="searchkit tag PATH --add WORD")
+        if broken := [tag for tag in add if not is_storable(tag)]:
+            raise UsageError(f"{broken[0]!r} is no text", hint="a tag is made of letters and signs")
         absolute = [os.path.abspath(Path(path).expanduser()) for path in paths]  # noqa: PTH100
         with self.catalog.write() as connection:
             ids = assets.ids_under_all(connection, absolute)

@@ -19,7 +19,7 @@ from searchkit.catalog import segments
 from searchkit.errors import SearchkitError
 from searchkit.library import Library
 from searchkit.media.isolate import DecoderPool
-from searchkit.types import ImageSample, Modality
+from searchkit.types import ImageSample, Modality, safe_text
 
 __all__ = ["create_mcp_server"]
 
@@ -57,18 +57,19 @@ def create_mcp_server(library: Library) -> MCPServer[Any]:
     ) -> dict[str, Any]:
         """Find photos, sounds, videos and texts by what is in them."""
         with _told():
-            return library.search(query, to=kinds, k=k, where=where, spans=every_span).to_dict()
+            found = library.search(query, to=kinds, k=k, where=where, spans=every_span)
+        return dict(_safe(found.to_dict()))
 
     @server.tool(annotations=_READS, structured_output=False)
     def look(
-        segment_id: Annotated[int, Field(ge=0, description="The segment_id of a result.")],
+        segment_id: Annotated[int, Field(ge=0, lt=1 << 63, description="The segment_id of a result.")],
     ) -> list[ImageContent | TextContent]:
         """See a photo or a moment of a video, or read a passage of a text."""
         with library.catalog.read() as connection:
             row = segments.join(connection, [segment_id]).get(segment_id)
         if row is None:
             raise ToolError(f"the library has no segment {segment_id}; take the segment_id of a result")
-        told = TextContent(type="text", text=f"{row.path} ({row.modality.value})")
+        told = TextContent(type="text", text=safe_text(f"{row.path} ({row.modality.value})"))
         if row.text is not None:
             return [told, TextContent(type="text", text=row.text)]
         if row.modality is Modality.AUDIO:
@@ -79,16 +80,26 @@ def create_mcp_server(library: Library) -> MCPServer[Any]:
     @server.tool(annotations=_READS, structured_output=False)
     def library_status() -> dict[str, Any]:
         """How many files of each kind the library holds, and from which folders."""
-        return library.status().to_dict()
+        return dict(_safe(library.status().to_dict()))
 
     @server.tool(annotations=_READS, structured_output=False)
     def unreadable_files(
         limit: Annotated[int, Field(ge=1, le=200)] = 50,
     ) -> list[dict[str, str]]:
         """Files that could not be indexed, and why."""
-        return [{"path": failure.path, "reason": failure.reason} for failure in library.errors()[:limit]]
+        failures = library.errors()[:limit]
+        return [{"path": safe_text(one.path), "reason": safe_text(one.reason)} for one in failures]
 
     return server
+
+
+def _safe(value: Any) -> Any:
+    """An answer that JSON can carry, whatever bytes the names of files are made of."""
+    if isinstance(value, dict):
+        return {name: _safe(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_safe(part) for part in value]
+    return safe_text(value) if isinstance(value, str) else value
 
 
 @contextlib.contextmanager
@@ -97,7 +108,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except SearchkitError as error:
-        raise ToolError(f"{error.message}\n{error.hint}".strip()) from None
+        raise ToolError(safe_text(f"{error.message}\n{error.hint}".strip())) from None
 
 
 def _picture(library: Library, path: str, start_s: float | None) -> ImageContent:

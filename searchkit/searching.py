@@ -16,6 +16,7 @@ import numpy as np
 from searchkit.catalog import Catalog, assets, saved, segments, spaces
 from searchkit.catalog.saved import SavedRow
 from searchkit.catalog.spaces import CollectionRef
+from searchkit.catalog.types import is_storable
 from searchkit.catalog.word_search import assets_named
 from searchkit.errors import LibraryNotFound, QueryError, SpaceMismatch, UsageError
 from searchkit.query import (
@@ -118,6 +119,11 @@ class Searcher:
         query, options = self._read(query, options)
         catalog = self._library.catalog
         modalities = None if options.to is None else ",".join(parse_modalities(options.to))
+        kept = (str(query), *map(str, filter(None, [options.where])), *options.prompts)
+        if broken := [part for part in kept if not is_storable(part)]:
+            raise UsageError(
+                f"{broken[0]!r} cannot be kept: it is no text", hint="write ? for what is none: name:?x.jpg"
+            )
         with catalog.write() as connection:
             saved.save_query(
                 connection,

@@ -30,6 +30,7 @@ __all__ = [
     "Span",
     "TextSample",
     "VectorStore",
+    "safe_text",
     "strings",
 ]
 
@@ -126,6 +127,12 @@ class ArraySample:
 
 
 Sample: TypeAlias = TextSample | ImageSample | AudioSample | ArraySample
+
+
+def safe_text(text: str) -> str:
+    """Text that JSON can carry: bytes that are no UTF-8 become U+FFFD."""
+    has_escapes = any("\ud800" <= char <= "\udfff" for char in text)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if has_escapes else text
 
 
 def strings(given: str | Sequence[str]) -> tuple[str, ...]:

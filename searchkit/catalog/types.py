@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import BigInteger, Dialect, Integer, String, Text
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["BigId", "PathText", "UtcTime", "decode_path", "encode_path", "storable"]
+__all__ = ["BigId", "PathText", "UtcTime", "decode_path", "encode_path", "is_storable", "storable"]
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -42,6 +42,11 @@ def storable(text: str | None) -> str | None:
     if text is None:
         return None
     return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
+
+
+def is_storable(text: str) -> bool:
+    """Whether any database holds a text as it is."""
+    return storable(text) == text
 
 
 class PathText(TypeDecorator[str]):

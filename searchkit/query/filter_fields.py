@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from searchkit.catalog.types import encode_path
+from searchkit.catalog.types import encode_path, is_storable
 from searchkit.errors import InvalidFilter
 from searchkit.query.filter_readings import Compare, Either, Known, OneOf, PathLike, Tagged, Test
 from searchkit.types import Modality
@@ -225,6 +225,8 @@ def _modality_test(relation: str, value: str) -> Test:
 def _tag_test(relation: str, value: str) -> Test:
     if not value:
         raise InvalidFilter("tag needs a word", hint="tag:private")
+    if not is_storable(value):
+        raise InvalidFilter(f"{value!r} is no text", hint="tag:private")
     if set(value) & set("*?\\"):
         parts = re.finditer(r"\\(.)|[*]+|[?]|(.)", value, re.DOTALL)
         body = "".join(

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from searchkit import errors
+from searchkit.types import safe_text
 
 __all__ = ["add_problem_handlers", "problem", "safe_text"]
 
@@ -51,15 +52,6 @@ _TITLES = {
     503: "Not available now",
     507: "The disk is full",
 }
-
-
-def safe_text(text: str) -> str:
-    """Text that JSON can carry: bytes that are no UTF-8 become U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if _has_escapes(text) else text
-
-
-def _has_escapes(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def problem(

@@ -58,6 +58,17 @@ def test_one_string_is_one_and_not_its_letters(library: sk.Library, folder: Path
     assert library.index(folder, exclude="*.none").same == 2
 
 
+def test_what_no_database_holds_is_refused_by_name(library: sk.Library, folder: Path) -> None:
+    for keep in (
+        lambda: library.tag(folder, add="\udcff"),
+        lambda: library.search("fog", where="tag:\udcff"),
+        lambda: library.save_query("odd", "fog", where="name:\udcff*"),
+    ):
+        with pytest.raises(sk.SearchkitError, match="udcff"):
+            keep()
+    assert library.search("fog", where="NOT name:\udcff*", k=1)[0].path.name == "one.txt"
+
+
 def test_words_are_embedded_as_they_are(library: sk.Library) -> None:
     rows = library.embed(["a lighthouse", sk.TextSample("bread")])
     np.testing.assert_array_equal(rows[:1], library.embed("a lighthouse"))

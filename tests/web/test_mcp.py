@@ -67,3 +67,14 @@ def test_the_library_stays_as_it_is(small: tuple[Path, Library]) -> None:
     before = small[1].status().to_dict()
     call(small[1], ("search", {"query": "snow"}))
     assert small[1].status().to_dict() == before
+
+
+def test_names_that_are_no_text_and_ids_that_no_segment_has_are_answered(small: tuple[Path, Library]) -> None:
+    folder, library = small
+    (folder / "no\udcfftext.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
+    library.index(folder)
+    _, (failures, looked) = call(library, ("unreadable_files", {}), ("look", {"segment_id": 10**30}))
+    assert not failures.is_error
+    assert "no\ufffdtext.jpg" in failures.content[0].text
+    assert looked.is_error
+    assert "segment_id" in looked.content[0].text

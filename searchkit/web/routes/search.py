@@ -150,4 +150,5 @@ def explain(wanted: ExplainRequest, served: ServedLibrary) -> ExplainAnswer:
         {**share, "term": str(term.operand)}
         for share, term in zip(explained["terms"], query.terms, strict=True)
     ]
-    return ExplainAnswer.model_validate({**explained, "path": safe_text(explained["path"]), "terms": terms})
+    names = {name: safe_text(explained[name] or "") or None for name in ("path", "copy_of")}
+    return ExplainAnswer.model_validate({**explained, **names, "terms": terms})
