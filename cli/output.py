@@ -156,6 +156,13 @@ def _score(result: Result) -> str:
 
 
 def _where(result: Result) -> str:
+    """Which part of the file, and how many others have the same content."""
+    others = len(result.copies)
+    same = f"(and {others} {'copy' if others == 1 else 'copies'})" if others else ""
+    return " ".join(filter(None, (_part(result), same)))
+
+
+def _part(result: Result) -> str:
     if result.span is not None:
         return _clock(result.span)
     if result.text:

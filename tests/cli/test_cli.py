@@ -277,12 +277,14 @@ def test_a_first_dry_run_and_a_refused_one_make_no_library(tmp_path: Path, folde
     assert not new.exists()
 
 
-def test_explain_names_the_copy_that_stands_for_a_file(tmp_path: Path) -> None:
+def test_a_copy_is_counted_and_explained_as_one(tmp_path: Path) -> None:
     media = tmp_path / "media"
     media.mkdir()
     for name in ("a.png", "b.png"):
         write_picture(media / name, 1)
     assert searchkit("index", media, library=tmp_path / "library").returncode == 0
+    done = searchkit("query", "a picture", "--all", library=tmp_path / "library")
+    assert "(and 1 copy)" in done.stdout
     done = searchkit("explain", "a picture", media / "b.png", "--json", library=tmp_path / "library")
     why = json.loads(done.stdout)
     assert (why["rank"], why["copy_of"]) == (1, str(media / "a.png"))
