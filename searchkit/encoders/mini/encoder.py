@@ -139,7 +139,7 @@ def load(model_dir: Path | None = None, *, threads: int | None = None) -> MiniEn
     if model_dir is not None and not (model_dir / MANIFEST).is_file():
         raise ModelNotFound(
             f"no model at {model_dir}: it holds no {MANIFEST}",
-            hint="check --model-dir (tools/build_mini.py makes such a folder); without it, the built-in one is taken",
+            hint="check --model-dir (tools/build_mini.py makes one); without it, the built-in one is taken",
         )
     return MiniEncoder(ModelFiles.open(model_dir or _MODEL_DIR), threads=threads)
 
