@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from searchkit.catalog import assets
@@ -17,7 +18,7 @@ from searchkit.errors import DependencyMissing, LibraryError, LibraryLocked, Sea
 from searchkit.indexer.decode import Decoder
 from searchkit.indexer.planner import Scope
 from searchkit.indexer.progress import NO_PROGRESS, Progress
-from searchkit.indexer.report import IndexReport
+from searchkit.indexer.report import FileFailure, IndexReport
 from searchkit.indexer.rules import IGNORE_FILE, is_of_library
 from searchkit.indexer.run import index_scopes, make_scopes, open_decoder
 from searchkit.indexer.scan import outermost
@@ -31,6 +32,7 @@ _MANY = 500
 _RETRY_S = 2.0
 _UNHEARD_S = 60.0
 _LISTEN_S = 0.5
+_NOTHING = ("same", "skipped", "failed")
 
 
 def watch(
@@ -90,33 +92,26 @@ def watch(
             hint="searchkit watch FOLDER",
         )
     with open_decoder(library) as decoder:
-        watching = _Watching(library, folders, exclude, decoder, progress, stop, on_report, on_trouble)
+        watching = _Watching(
+            library, folders, strings(exclude), decoder, progress, stop, on_report, on_trouble
+        )
         while not stop.is_set():
             watching.listen(on_ready, quiet_s=quiet_s, debounce_s=debounce_s, rescan_s=rescan_s)
 
 
+@dataclass(slots=True)
 class _Watching:
-    def __init__(
-        self,
-        library: Library,
-        folders: Sequence[str],
-        exclude: str | Sequence[str],
-        decoder: Decoder,
-        progress: Progress,
-        stop: threading.Event,
-        on_report: Callable[[IndexReport], None],
-        on_trouble: Callable[[SearchkitError], None],
-    ) -> None:
-        self._library = library
-        self._folders = folders
-        self._exclude = strings(exclude)
-        self._decoder = decoder
-        self._progress = progress
-        self._stop = stop
-        self._on_report = on_report
-        self._on_trouble = on_trouble
-        self._begun = False
-        self._told: set[str] = set()
+    library: Library
+    folders: Sequence[str]
+    exclude: Sequence[str]
+    decoder: Decoder
+    progress: Progress
+    stop: threading.Event
+    on_report: Callable[[IndexReport], None]
+    on_trouble: Callable[[SearchkitError], None]
+    begun: bool = False
+    told: set[str] = field(default_factory=set)
+    failed: set[FileFailure] = field(default_factory=set)
 
     def listen(
         self, on_ready: Callable[[], None], *, quiet_s: float, debounce_s: float, rescan_s: float
@@ -124,33 +119,33 @@ class _Watching:
         """Look at everything, then at what changes, until everything has to be looked at again."""
         present = self._present()
         if not present:
-            self._stop.wait(_RETRY_S)
+            self.stop.wait(_RETRY_S)
             return
         heard = True
-        with contextlib.closing(_changes(present, self._stop, quiet_s, debounce_s)) as changes:
+        with contextlib.closing(_changes(present, self.stop, quiet_s, debounce_s)) as changes:
             try:
                 # Before everything is looked at, so that what changes meanwhile is not missed.
                 next(changes, None)
             except LibraryError as trouble:
                 self._tell(trouble)
                 heard = False
-            if not self._begun:
+            if not self.begun:
                 on_ready()
             try:
-                exclude = (*self._library.settings.exclude, *self._exclude)
-                scopes = make_scopes(self._library, present, exclude)
+                exclude = (*self.library.settings.exclude, *self.exclude)
+                scopes = make_scopes(self.library, present, exclude)
                 self._look(scopes)
-                if heard and present == self._folders:
-                    self._told.clear()
-                self._begun = True
+                if heard and present == self.folders:
+                    self.told.clear()
+                self.begun = True
                 self._follow(changes, scopes, present, time.monotonic() + rescan_s)
             except (LibraryError, UsageError) as trouble:
-                if not self._begun:
+                if not self.begun:
                     raise
                 self._tell(trouble)
-                self._stop.wait(_RETRY_S)
+                self.stop.wait(_RETRY_S)
         if not heard:
-            self._stop.wait(_UNHEARD_S)
+            self.stop.wait(_UNHEARD_S)
 
     def _follow(
         self, changes: Iterable[set[str]], scopes: Sequence[Scope], present: Sequence[str], ends: float
@@ -159,15 +154,15 @@ class _Watching:
         checks = time.monotonic() + _RETRY_S
         for changed in changes:
             waiting.update(changed)
-            chosen = changed_scopes(waiting, scopes, str(self._library.folder))
+            chosen = changed_scopes(waiting, scopes, str(self.library.folder))
             if any(scope.path in present and not _is_there(scope.path) for scope in chosen):
                 return
             try:
-                if chosen and not self._stop.is_set():
+                if chosen and not self.stop.is_set():
                     self._look(chosen)
                 waiting.clear()
             except LibraryLocked:
-                self._stop.wait(_RETRY_S)  # somebody else is indexing; what changed is looked at afterwards
+                self.stop.wait(_RETRY_S)  # somebody else is indexing; what changed is looked at afterwards
                 continue
             now = time.monotonic()
             if now > ends:
@@ -179,22 +174,23 @@ class _Watching:
 
     def _look(self, scopes: Sequence[Scope]) -> None:
         report = index_scopes(
-            self._library,
+            self.library,
             scopes,
-            progress=self._progress,
-            exclude=self._exclude,
-            stop=self._stop,
-            decoder=self._decoder,
+            progress=self.progress,
+            exclude=self.exclude,
+            stop=self.stop,
+            decoder=self.decoder,
         )
-        if not self._begun or any(
-            count for name, count in report.counts().items() if name not in ("same", "skipped")
-        ):
-            self._on_report(report)
+        failed = set(report.errors) - self.failed
+        self.failed |= failed
+        done = any(count for name, count in report.counts().items() if name not in _NOTHING)
+        if not self.begun or done or failed:
+            self.on_report(report)
 
     def _present(self) -> list[str]:
         """The folders that have something in them, and the files that are there."""
-        present = [folder for folder in self._folders if _is_there(folder)]
-        away = [folder for folder in self._folders if folder not in present]
+        present = [folder for folder in self.folders if _is_there(folder)]
+        away = [folder for folder in self.folders if folder not in present]
         if away:
             self._tell(
                 LibraryError(
@@ -205,9 +201,9 @@ class _Watching:
         return present
 
     def _tell(self, trouble: SearchkitError) -> None:
-        if str(trouble) not in self._told:
-            self._told.add(str(trouble))
-            self._on_trouble(trouble)
+        if str(trouble) not in self.told:
+            self.told.add(str(trouble))
+            self.on_trouble(trouble)
 
 
 def _is_there(folder: str) -> bool:

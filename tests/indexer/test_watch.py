@@ -120,12 +120,14 @@ def test_a_name_that_is_no_text_does_not_end_it(tmp_path: Path, watching: Watchi
 
 def test_what_is_not_reported_is_found_when_all_is_looked_at_again(tmp_path: Path) -> None:
     write_text(tmp_path / "media" / "first.txt", "A ship.")
+    (tmp_path / "media" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     aside = tmp_path / "aside.txt"
     os.link(tmp_path / "media" / "first.txt", aside)
     with kept_current(tmp_path, tmp_path / "media", rescan_s=0.5) as watching:
         watching.until_found("first.txt")
         aside.write_text("A ship, written where nobody listens.")
         watching.until(lambda: sum(report.changed for report in watching.reports) == 1)
+    assert sum(len(report.errors) for report in watching.reports if not report.changed) == 1  # told once
 
 
 def test_a_folder_that_goes_and_comes_back(tmp_path: Path) -> None:
