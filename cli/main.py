@@ -37,6 +37,7 @@ from searchkit.cli import eval as eval_command
 from searchkit.cli import import_ as import_command
 from searchkit.cli import remove as remove_command
 from searchkit.cli.exits import Exit, exit_for, explain_os_error
+from searchkit.cli.hints import forget_library
 from searchkit.cli.output import error_line, line, note
 from searchkit.cli.streams import drop_output, open_missing_streams
 from searchkit.errors import DecodeError, SearchkitError
@@ -112,6 +113,7 @@ def _usage_message(error: Exception) -> str | None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see ``searchkit.cli.exits``."""
     open_missing_streams()
+    forget_library()
     try:
         code = app(args=arguments, prog_name="searchkit", standalone_mode=False)
         if code == Exit.INTERRUPTED and not isinstance(code, Exit):  # Typer's own, which says nothing

@@ -7,6 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from searchkit.cli.hints import remember_library
+
 __all__ = [
     "CatalogOption",
     "HeldoutOption",
@@ -29,6 +31,7 @@ LibraryOption: TypeAlias = Annotated[
         "--library",
         help="The library's folder (default: SEARCHKIT_LIBRARY, else the user's data folder).",
         show_default=False,
+        callback=remember_library,
     ),
 ]
 ModelOption: TypeAlias = Annotated[

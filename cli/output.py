@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchkit.cli.hints import on_chosen_library
+
 if TYPE_CHECKING:
     from searchkit.cli.preview import Preview
     from searchkit.types import Result, Span
@@ -39,8 +41,8 @@ def line(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """One line that is not part of the answer."""
-    print(_printable(text, sys.stderr.encoding), file=sys.stderr)
+    """One line that is not part of the answer; commands that it names are for the library that was chosen."""
+    print(_printable(on_chosen_library(text), sys.stderr.encoding), file=sys.stderr)
 
 
 def status_line(text: str) -> None:
