@@ -78,8 +78,10 @@ def index(
     from searchkit.cli.dry_runs import dry_library
     from searchkit.config import default_library
     from searchkit.indexer import RayOptions
+    from searchkit.indexer.source import require
     from searchkit.library import open_library
 
+    require(*(paths or ()))
     stop = threading.Event()
     be_nice(nice)
     with (

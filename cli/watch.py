@@ -49,8 +49,10 @@ def watch(
     Example: searchkit watch ~/Pictures --nice 10
     """
     from searchkit.indexer import watch as keep_current
+    from searchkit.indexer.source import require
     from searchkit.library import open_library
 
+    require(*(paths or ()))
     stop = threading.Event()
     be_nice(nice)
     with json_logs(log_json), open_library(library, model=model, model_dir=model_dir) as opened:

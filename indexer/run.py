@@ -23,7 +23,7 @@ from searchkit.indexer.record import Recorder
 from searchkit.indexer.report import FileFailure, IndexReport
 from searchkit.indexer.rules import make_rules, passed_over
 from searchkit.indexer.scan import outermost
-from searchkit.indexer.source import absolute, exists, is_url
+from searchkit.indexer.source import absolute, is_url, require
 from searchkit.indexer.sweep import forget, refresh_moments, sweep
 from searchkit.indexer.writer import Writer
 from searchkit.library import Library
@@ -366,12 +366,7 @@ def make_scopes(
     chosen = [absolute(path) for path in paths] or roots
     scopes: list[Scope] = []
     for path in outermost(chosen):
-        if not exists(path):
-            raise UsageError(
-                f"no such file or folder: {path}",
-                hint="check the name; if a disk is not mounted, mount it; "
-                f"to forget what was indexed there: searchkit remove '{path}'",
-            )
+        require(path)
         root = next((r for r in roots if path == r or path.startswith(r.rstrip("/") + "/")), path)
         rules = None if root == path or is_url(path) else make_rules(root, str(Path(path).parent), exclude)
         if rules is not None and passed_over(root, path, rules):

@@ -10,6 +10,7 @@ import hashlib
 import os
 import posixpath
 import re
+import shlex
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from searchkit.catalog.types import encode_path
-from searchkit.errors import DecodeError, DependencyMissing, LibraryError
+from searchkit.errors import DecodeError, DependencyMissing, LibraryError, UsageError
 from searchkit.indexer.hashing import content_hash
 from searchkit.indexer.rules import is_hidden, make_patterns
 from searchkit.indexer.scan import Found, Seen, walk
 
-__all__ = ["absolute", "exists", "hash_source", "is_url", "local_file", "stat_source", "walk_source"]
+__all__ = [
+    "absolute",
+    "exists",
+    "hash_source",
+    "is_url",
+    "local_file",
+    "require",
+    "stat_source",
+    "walk_source",
+]
 
 _ASKED = 1000
 _ASKED_AT_ONCE = 16
@@ -71,6 +81,22 @@ def exists(path: str) -> bool:
     system, inner = _open(path)
     with _named(path):
         return bool(system.exists(inner))
+
+
+def require(*paths: str | Path) -> None:
+    """Refuse paths where nothing is, before anything is made for them.
+
+    Raises:
+        UsageError: there is no file or folder.
+        LibraryError: the system that a URL names does not answer.
+    """
+    for path in map(absolute, paths):
+        if not exists(path):
+            raise UsageError(
+                f"no such file or folder: {path}",
+                hint="check the name; if a disk is not mounted, mount it; "
+                f"to forget what was indexed there: searchkit remove {shlex.quote(path)}",
+            )
 
 
 def walk_source(

@@ -22,7 +22,7 @@ from searchkit.indexer.report import FileFailure, IndexReport
 from searchkit.indexer.rules import IGNORE_FILE, is_of_library
 from searchkit.indexer.run import index_scopes, make_scopes, open_decoder
 from searchkit.indexer.scan import outermost
-from searchkit.indexer.source import is_url
+from searchkit.indexer.source import is_url, require
 from searchkit.library import Library
 from searchkit.types import strings
 
@@ -82,15 +82,12 @@ def watch(
     except ModuleNotFoundError as error:
         raise DependencyMissing("watchfiles", "watch") from error
     given = [os.path.abspath(Path(path).expanduser()) for path in paths]  # noqa: PTH100
-    missing = [folder for folder in given if not Path(folder).exists()]
+    require(*given)
     with library.catalog.read() as connection:
         known = [path for path, _ in assets.roots(connection)]
     folders = outermost(given or [path for path in known if not is_url(path)])
-    if missing or not folders:
-        raise UsageError(
-            f"no such folder: {missing[0]}" if missing else "there is nothing to watch",
-            hint="searchkit watch FOLDER",
-        )
+    if not folders:
+        raise UsageError("there is nothing to watch", hint="searchkit watch FOLDER")
     with open_decoder(library) as decoder:
         watching = _Watching(
             library, folders, strings(exclude), decoder, progress, stop, on_report, on_trouble

@@ -281,6 +281,8 @@ def test_a_first_dry_run_and_a_refused_one_make_no_library(tmp_path: Path, folde
     assert report["library"] == str(new)
     assert searchkit("index", folder, "--store", "nowhere", library=new).returncode == 2
     assert searchkit("index", library=new).returncode == 3
+    for command in ("index", "watch"):
+        assert searchkit(command, folder / "nowhere", library=new).returncode == 2
     assert not new.exists()
 
 
