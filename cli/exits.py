@@ -46,7 +46,6 @@ def exit_for(error: errors.SearchkitError) -> Exit:
     return next((code for kind, code in _TABLE if isinstance(error, kind)), Exit.INTERNAL)
 
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _OF_A_PATH = {
     errno.EACCES: "check the permissions of it and of its folder",
     errno.EPERM: "check the permissions of it and of its folder",
@@ -60,9 +59,11 @@ _OF_A_PATH = {
 
 def explain_os_error(error: OSError) -> tuple[str, str, Exit] | None:
     """Message, hint and exit code where the system refuses a path or is full; None for what may be a bug."""
-    reason = (error.strerror or str(error)).lower()
+    from searchkit.durable import is_full
+
+    reason = errors.reason_of(error)
     place = error.filename2 or error.filename
-    if error.errno in _FULL:
+    if is_full(error):
         return f"{place or 'the output'}: {reason}", "free some space and try again", Exit.DISK_FULL
     if place is None and error.errno == errno.ENOENT and not _has_current_folder():
         return "the current folder is not there any more", "go to another one: cd", Exit.USAGE

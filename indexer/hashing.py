@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from searchkit.errors import DecodeError
+from searchkit.errors import DecodeError, reason_of
 
 __all__ = ["content_hash"]
 
@@ -20,4 +20,4 @@ def content_hash(path: str) -> str:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
-        raise DecodeError(path, (error.strerror or str(error)).lower()) from error
+        raise DecodeError(path, reason_of(error)) from error

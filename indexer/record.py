@@ -19,7 +19,7 @@ from searchkit.catalog import Catalog, assets, jobs, segments, spaces, words
 from searchkit.catalog.assets import KnownAsset
 from searchkit.catalog.spaces import CollectionRef
 from searchkit.catalog.tables import EmbeddingState
-from searchkit.catalog.types import storable
+from searchkit.catalog.types import lies_below, storable
 from searchkit.indexer.decode import Failed, Job, Opened, Skipped, Unchanged
 from searchkit.indexer.scan import Unreadable
 from searchkit.indexer.writer import Writer
@@ -139,7 +139,7 @@ class Recorder:
             if again or not self._roots:
                 self._roots = assets.roots(connection)
             for root, key in self._roots:
-                if path == root or path.startswith(root.rstrip("/") + "/"):
+                if lies_below(path, root):
                     return key
         raise RuntimeError(f"{path} lies in no root")
 

@@ -13,7 +13,7 @@ from pathspec import GitIgnoreSpec
 
 from searchkit.catalog import CATALOG_FILE
 from searchkit.config import SETTINGS_FILE
-from searchkit.errors import UsageError
+from searchkit.errors import UsageError, reason_of
 
 __all__ = [
     "IGNORE_FILE",
@@ -79,7 +79,7 @@ class Rules:
         try:
             lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         except OSError as error:
-            raise UsageError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+            raise UsageError(f"{path} cannot be read: {reason_of(error)}") from error
         return Rules((*self._specs, (folder, _spec(lines, str(path)))))
 
     def ignores(self, path: str, *, is_folder: bool) -> bool:

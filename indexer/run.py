@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from searchkit import media
 from searchkit.catalog import assets, jobs, runs, spaces, words
 from searchkit.catalog.tables import RunState
+from searchkit.catalog.types import lies_below
 from searchkit.errors import SearchkitError, UsageError
 from searchkit.indexer.claims import Claims
 from searchkit.indexer.decode import Decoder
@@ -77,7 +78,7 @@ def index(
         DependencyMissing: ``ray`` is given and the extra of that name is not installed.
     """
     exclude = strings(exclude)
-    scopes = make_scopes(library, paths, (*library.settings.exclude, *exclude), allow_empty)
+    scopes = make_scopes(library, paths, exclude, allow_empty)
     report = index_scopes(
         library,
         scopes,
@@ -105,13 +106,13 @@ def index_scopes(
     progress: Progress = NO_PROGRESS,
     retry_failed: bool = False,
     dry_run: bool = False,
-    exclude: str | Sequence[str] = (),
+    exclude: Sequence[str] = (),
     stop: threading.Event | None = None,
     decoder: Decoder | None = None,
     ray: RayOptions | None = None,
 ) -> IndexReport:
     """As ``index``, for scopes whose roots are known; a scope that does not exist any more is gone."""
-    patterns = (*library.settings.exclude, *strings(exclude))
+    patterns = (*library.settings.exclude, *exclude)
     options = PlanOptions(library.decode_settings.fingerprint, retry_failed, patterns, dry_run)
     run = _Run(library, scopes, options, progress, stop or threading.Event(), decoder)
     if dry_run:
@@ -353,12 +354,13 @@ def make_scopes(
     Args:
         library: whose roots they may lie in.
         paths: files and folders; empty means everything that was indexed before.
-        exclude: patterns of files to pass over.
+        exclude: patterns of files to pass over, besides the library's own.
         allow_empty: a folder without files means that its files were deleted, not that a disk is missing.
 
     Raises:
         UsageError: a path does not exist, or is one to be passed over; or nothing was indexed before.
     """
+    exclude = (*library.settings.exclude, *exclude)
     with library.catalog.read() as connection:
         roots = [path for path, _ in assets.roots(connection)]
     if not paths and not roots:
@@ -367,7 +369,7 @@ def make_scopes(
     scopes: list[Scope] = []
     for path in outermost(chosen):
         require(path)
-        root = next((r for r in roots if path == r or path.startswith(r.rstrip("/") + "/")), path)
+        root = next((r for r in roots if lies_below(path, r)), path)
         rules = None if root == path or is_url(path) else make_rules(root, str(Path(path).parent), exclude)
         if rules is not None and passed_over(root, path, rules):
             raise UsageError(

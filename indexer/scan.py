@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from searchkit.catalog.types import encode_path
-from searchkit.errors import UsageError
+from searchkit.catalog.types import encode_path, lies_below
+from searchkit.errors import UsageError, reason_of
 from searchkit.indexer.rules import (
     IGNORE_FILE,
     LIBRARY_FILES,
@@ -59,11 +59,7 @@ Seen: TypeAlias = Found | Unreadable
 def outermost(paths: Sequence[str]) -> list[str]:
     """The paths in order, without those that lie within others."""
     chosen = sorted(set(paths), key=encode_path)
-    return [
-        path
-        for path in chosen
-        if not any(path != other and path.startswith(other.rstrip("/") + "/") for other in chosen)
-    ]
+    return [path for path in chosen if not any(path != other and lies_below(path, other) for other in chosen)]
 
 
 def walk(
@@ -175,5 +171,5 @@ def _file(path: str, status: os.stat_result) -> Seen:
 
 
 def _unreadable(path: str, error: OSError, *, is_folder: bool) -> Unreadable:
-    reason = (error.strerror or str(error)).lower()
+    reason = reason_of(error)
     return Unreadable(path, reason, is_folder=is_folder, is_there=error.errno not in _GONE)

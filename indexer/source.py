@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from searchkit.catalog.types import encode_path
-from searchkit.errors import DecodeError, DependencyMissing, LibraryError, UsageError
+from searchkit.errors import DecodeError, DependencyMissing, LibraryError, UsageError, reason_of
 from searchkit.indexer.hashing import content_hash
 from searchkit.indexer.rules import is_hidden, make_patterns
 from searchkit.indexer.scan import Found, Seen, walk
@@ -150,7 +150,7 @@ def stat_source(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - one path type, str, throughout the scan
     except OSError as error:
-        raise DecodeError(path, (error.strerror or str(error)).lower()) from error
+        raise DecodeError(path, reason_of(error)) from error
     return status.st_size, status.st_mtime_ns
 
 

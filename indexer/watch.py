@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from searchkit.catalog import assets
+from searchkit.catalog.types import lies_below
 from searchkit.errors import DependencyMissing, LibraryError, LibraryLocked, SearchkitError, UsageError
 from searchkit.indexer.decode import Decoder
 from searchkit.indexer.planner import Scope
@@ -129,8 +130,7 @@ class _Watching:
             if not self.begun:
                 on_ready()
             try:
-                exclude = (*self.library.settings.exclude, *self.exclude)
-                scopes = make_scopes(self.library, present, exclude)
+                scopes = make_scopes(self.library, present, self.exclude)
                 self._look(scopes)
                 if heard and present == self.folders:
                     self.told.clear()
@@ -286,9 +286,7 @@ def changed_scopes(paths: Iterable[str], watched: Sequence[Scope], library: str)
         chosen = [scope.path for scope in watched]
     scopes = []
     for path in outermost(chosen):
-        within = next(
-            (s for s in watched if path == s.path or path.startswith(s.path.rstrip("/") + "/")), None
-        )
+        within = next((s for s in watched if lies_below(path, s.path)), None)
         if within is not None:
             # A watched folder that is empty all at once may have been unmounted: it is not taken for deleted.
             scopes.append(Scope(path, within.root, may_be_gone=path != within.path))

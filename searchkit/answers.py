@@ -12,6 +12,7 @@ from searchkit.catalog.assets import FileError
 from searchkit.catalog.runs import RunRow
 from searchkit.catalog.saved import SavedRow
 from searchkit.catalog.tables import RunState
+from searchkit.catalog.types import lies_below
 from searchkit.duplicates import DuplicateFile, DuplicateGroup
 from searchkit.errors import DependencyMissing, QueryError, SearchkitError, ServerError, UsageError
 from searchkit.query.explain import Explanation, FilterPart, TermShare
@@ -160,7 +161,11 @@ def index_report_of(run: RunRow, failures: list[FileError], status: LibraryStatu
         **counted,
         seconds=0.0 if run.ended_at is None else (run.ended_at - run.started_at).total_seconds(),
         interrupted=run.state is RunState.INTERRUPTED,
-        errors=[FileFailure(one.path, one.reason) for one in failures if _lies_below(one.path, run.roots)],
+        errors=[
+            FileFailure(one.path, one.reason)
+            for one in failures
+            if any(lies_below(one.path, root) for root in run.roots)
+        ],
         library=status.folder,
         space=status.spaces[0].fingerprint if len(status.spaces) == 1 else "",
     )
@@ -182,10 +187,6 @@ def error_of(status: int, said: Said) -> SearchkitError:
         asked = {part for one in said.get("errors", ()) for part in str(one.get("at", "")).split(".")}
         return (QueryError if "to" in asked else UsageError)(message, hint=hint)
     return ServerError(message, hint=hint, status=status)
-
-
-def _lies_below(path: str, roots: list[str]) -> bool:
-    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 def _span(said: Said) -> Span | None:

@@ -110,9 +110,7 @@ class Client:
             ServerError: the server does not answer, or asks for a token.
         """
         check_query(query)
-        SearchOptions(
-            k=k, fusion=fusion, cutoff=cutoff
-        )  # what can be wrong with these is told without asking
+        SearchOptions(k=k, fusion=fusion, cutoff=cutoff)  # which refuses what is wrong, without asking
         asked: dict[str, Any] = {
             "to": _modalities(to),
             "where": None if where is None else str(where),

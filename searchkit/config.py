@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from searchkit.durable import write_text
-from searchkit.errors import LibraryError, UsageError
+from searchkit.errors import LibraryError, UsageError, reason_of
 
 __all__ = [
     "SETTINGS_FILE",
@@ -180,7 +180,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LibraryError(
-            f"{path}: {(error.strerror or str(error)).lower()}", hint="check the permissions of the library"
+            f"{path}: {reason_of(error)}", hint="check the permissions of the library"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise LibraryError(f"{path} does not parse: {error}", hint=f"mend or delete {path}") from error

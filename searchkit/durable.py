@@ -32,6 +32,11 @@ def fsync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether the system says that there is no space left, or that a quota is used up."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def disk_full_guard(what: Path | str) -> Iterator[None]:
     """Turn "no space left" and "quota exceeded" into DiskFull that names what was being written.
@@ -42,7 +47,7 @@ def disk_full_guard(what: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if is_full(error):
             raise DiskFull(
                 f"no space left while writing {what}", hint="free some space, then run the same command again"
             ) from error

@@ -70,6 +70,7 @@ __all__ = [
     "Unavailable",
     "UnknownId",
     "UsageError",
+    "reason_of",
 ]
 
 
@@ -221,3 +222,8 @@ class ServerError(SearchkitError):
 
 class DiskFull(SearchkitError):
     """No space is left on the device; nothing half-written was kept."""
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says of an error, as the end of a sentence."""
+    return (error.strerror or str(error)).lower()

@@ -19,7 +19,7 @@ from searchkit.catalog.types import is_storable
 from searchkit.config import SETTINGS_FILE, Settings, default_library, load_settings, save_new_settings
 from searchkit.durable import disk_full_guard
 from searchkit.encoders import resolve_info
-from searchkit.errors import LibraryError, LibraryNotFound, UsageError
+from searchkit.errors import LibraryError, LibraryNotFound, UsageError, reason_of
 from searchkit.query import Filter, parse_filter
 from searchkit.query.search import parse_modalities
 from searchkit.reader import LibraryReader
@@ -100,7 +100,7 @@ def _make_folder(path: Path) -> None:
             path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LibraryError(
-            f"the library {path} cannot be made: {(error.strerror or str(error)).lower()}",
+            f"the library {path} cannot be made: {reason_of(error)}",
             hint="choose another place: --library DIR, or SEARCHKIT_LIBRARY",
         ) from error
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from searchkit.errors import LibraryError, LibraryLocked, SearchkitError
+from searchkit.errors import LibraryError, LibraryLocked, SearchkitError, reason_of
 
 if os.name == "nt":
     import msvcrt
@@ -40,7 +40,7 @@ class WriterLock:
             self._file = path.open("a+b", buffering=0)
         except OSError as refused:
             raise LibraryError(
-                f"{what} cannot be written: {path}: {(refused.strerror or str(refused)).lower()}",
+                f"{what} cannot be written: {path}: {reason_of(refused)}",
                 hint="check the permissions of its folder, and that its disk is not mounted read-only",
             ) from refused
         try:

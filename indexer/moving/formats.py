@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from searchkit._version import __version__
 from searchkit.durable import write_text
-from searchkit.errors import UsageError
+from searchkit.errors import UsageError, reason_of
 from searchkit.types import FloatArray, Modality, Space
 
 __all__ = [
@@ -163,7 +163,7 @@ def read_manifest(folder: Path) -> Manifest:
             files=tuple((each["name"], each["size_bytes"], each["crc32"]) for each in raw["files"]),
         )
     except OSError as error:
-        raise bad_export(path, (error.strerror or str(error)).lower()) from error
+        raise bad_export(path, reason_of(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise bad_export(path, f"does not parse: {error}") from error
     for name, size_bytes, crc32 in manifest.files:
@@ -172,7 +172,7 @@ def read_manifest(folder: Path) -> Manifest:
         try:
             found = _summed(folder / name)
         except OSError as error:
-            raise bad_export(folder / name, (error.strerror or str(error)).lower()) from error
+            raise bad_export(folder / name, reason_of(error)) from error
         if found != (name, size_bytes, crc32):
             raise bad_export(folder / name, "its bytes have changed since they were written")
     return manifest

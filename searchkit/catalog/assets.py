@@ -25,7 +25,7 @@ from sqlalchemy import (
 from searchkit.catalog.dialects import insert_if_absent
 from searchkit.catalog.tables import Asset, Embedding, EmbeddingState, Root, Segment
 from searchkit.catalog.tags import tags_of
-from searchkit.catalog.types import encode_path
+from searchkit.catalog.types import encode_path, lies_below
 from searchkit.errors import UsageError
 from searchkit.types import Modality
 
@@ -108,12 +108,12 @@ def roots(connection: Connection) -> list[tuple[str, int]]:
 def ensure_root(connection: Connection, path: str) -> int:
     """The root that covers a path, made when none does; roots below a new one are merged into it."""
     rows = dict(roots(connection))
-    covering = [root for root in rows if path == root or path.startswith(root.rstrip("/") + "/")]
+    covering = [root for root in rows if lies_below(path, root)]
     if covering:
         return rows[min(covering, key=len)]
     connection.execute(insert_if_absent(connection, Root).values(path=path, added_at=datetime.now(UTC)))
     root_id = int(connection.scalars(select(Root.id).where(Root.path == path)).one())
-    below = [rows[root] for root in rows if root.startswith(path.rstrip("/") + "/")]
+    below = [rows[root] for root in rows if lies_below(root, path)]
     if below:
         connection.execute(update(Asset).where(Asset.root_id.in_(below)).values(root_id=root_id))
         connection.execute(delete(Root).where(Root.id.in_(below)))

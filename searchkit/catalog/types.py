@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from sqlalchemy import BigInteger, Dialect, Integer, String, Text
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["BigId", "PathText", "UtcTime", "decode_path", "encode_path", "is_storable", "storable"]
+__all__ = [
+    "BigId",
+    "PathText",
+    "UtcTime",
+    "decode_path",
+    "encode_path",
+    "is_storable",
+    "lies_below",
+    "storable",
+]
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -42,6 +51,11 @@ def storable(text: str | None) -> str | None:
     if text is None:
         return None
     return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
+
+
+def lies_below(path: str, folder: str) -> bool:
+    """Whether a path is that of a folder, or of something in it; ``assets.under_column`` says it in SQL."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def is_storable(text: str) -> bool:
